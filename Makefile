@@ -1,0 +1,27 @@
+# Everything works on a machine with Python 3.11, pip and make: the environment is made on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint examples clean
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: .venv/.installed  ## three word problems on two real models
+	$(BIN)/specreason demo
+
+test: .venv/.installed  ## all tests, those on real models included
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+examples: .venv/.installed  ## every example, on the embedded pair
+	for example in examples/*.py; do echo "$$example"; $(BIN)/python $$example || exit 1; done
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

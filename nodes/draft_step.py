@@ -1,0 +1,48 @@
+"""`draft_step`: the draft model writes the next reasoning step. The first node, so it also opens a fresh run."""
+
+from __future__ import annotations
+
+from langgraph.types import Overwrite
+
+from specreason_graph.ending import is_base_turn
+from specreason_graph.events import StepDrafted
+from specreason_graph.record import no_usage, used
+from specreason_graph.run import Run
+from specreason_graph.state import Pending, SpecReasonState, Update
+from specreason_graph.writing import write_step
+
+
+async def draft_step(state: SpecReasonState, run: Run) -> Update:
+    """Draft up to a step boundary, the end of the reasoning, or the step's bounds; base's own turns draft nothing."""
+    update = _fresh(run) if run.fresh else {}
+    if is_base_turn(run):
+        return {**update, "specreason_pending": None}
+    writing, requests = await write_step(
+        run.pair.draft,
+        run.ledger("draft"),
+        run.step_bounds(),
+        run.sampling("draft_step"),
+        boundary=run.preset.boundary,
+        close=(await run.pair.closings("draft", run.preset)).marker,
+    )
+    run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=writing["text"]))
+    usage = no_usage() if run.fresh else state["specreason_usage"]
+    return {
+        **update,
+        "specreason_pending": Pending(writing=writing, verdict=None),
+        "specreason_usage": used(usage, "draft", requests, writing["seconds"]),
+        "specreason_seconds": run.seconds(),
+    }
+
+
+def _fresh(run: Run) -> Update:
+    """Clears what an earlier question on this thread left."""
+    return {
+        "specreason_run": run.identity,
+        "specreason_steps": Overwrite([]),
+        "specreason_ended": None,
+        "specreason_answer": None,
+        "specreason_done": False,
+        "specreason_usage": no_usage(),
+        "specreason_seconds": 0.0,
+    }

@@ -1,0 +1,82 @@
+"""`judge`: base reads the drafted step once, and it is accepted or rejected."""
+
+from __future__ import annotations
+
+import time
+
+from specreason_graph.ending import closes_loop, was_handed_over, why_ended
+from specreason_graph.endpoint.protocol import Usage
+from specreason_graph.events import StepJudged, StepKept, StepRejected
+from specreason_graph.evidence import (
+    DraftedToken,
+    as_base_reads,
+    judge_by_labels,
+    judge_by_likelihood,
+    unasked,
+)
+from specreason_graph.record import accepted_step, discarded, used
+from specreason_graph.run import Run
+from specreason_graph.state import Ended, Pending, SpecReasonState, Step, Update, Verdict, Writing
+
+
+async def judge(state: SpecReasonState, run: Run) -> Update:
+    """Decide on the pending step; an accepted one is kept, a rejected one stays pending for `regenerate`."""
+    began = time.perf_counter()
+    pending = state["specreason_pending"]
+    assert pending is not None, "the edge from draft_step leads here only with a drafted step"
+    writing, usage = pending["writing"], state["specreason_usage"]
+    tokens = await as_base_reads(run, writing)
+    verdict = _at_sight(run, writing, tokens)
+    if verdict is None:
+        verdict, request = await _ask(run, writing, tokens)
+        usage = used(usage, "judge", [request], time.perf_counter() - began)
+    verdict["seconds"] = time.perf_counter() - began
+    index = len(run.steps)
+    run.emit(StepJudged(event="step_judged", index=index, verdict=verdict))
+    judged = Pending(writing=writing, verdict=verdict)
+    if not verdict["accepted"]:
+        run.emit(StepRejected(event="step_rejected", index=index, reason=verdict["reason"]))
+        stuck = verdict["reason"] == "loop" and was_handed_over(run.steps)
+        return {
+            "specreason_pending": judged,
+            "specreason_ended": "loop" if stuck else None,
+            "specreason_usage": discarded(usage, len(writing["ids"])),
+            "specreason_seconds": run.seconds(),
+        }
+    return {**_keep(run, judged, tokens), "specreason_usage": usage, "specreason_seconds": run.seconds()}
+
+
+def _at_sight(run: Run, writing: Writing, tokens: list[DraftedToken]) -> Verdict | None:
+    """The verdict on what needs no request: no step at all, one more round of a loop, one that does not fit."""
+    if not writing["text"].strip():
+        if not writing["closes"] or not run.steps:
+            return unasked(reason="empty")
+        return unasked() if run.judge.kind == "labels" else None  # a bare end has no step to put a label on
+    if closes_loop(run.steps, writing["text"]):
+        return unasked(reason="loop")
+    if len(tokens) > run.room("base"):
+        return unasked(reason="too_long")
+    return None
+
+
+async def _ask(run: Run, writing: Writing, tokens: list[DraftedToken]) -> tuple[Verdict, Usage]:
+    if run.judge.kind == "labels":
+        return await judge_by_labels(run, [*run.ledger("base"), *(token.id for token in tokens)])
+    closing = writing["closing"][1] if writing["closing"] else None
+    return await judge_by_likelihood(run, run.ledger("base"), tokens, closes=writing["closes"], closing=closing)
+
+
+def _keep(run: Run, judged: Pending, tokens: list[DraftedToken]) -> Update:
+    """The accepted step as a part of the reasoning; a bare end of the reasoning is no step of its own."""
+    writing = judged["writing"]
+    ended: Ended | None = "finished"
+    kept: list[Step] = []
+    if writing["text"].strip():
+        ids = {"base": [token.id for token in tokens]}
+        if not run.same_tokenizer:
+            ids["draft"] = writing["ids"]
+        kept = [accepted_step(run, judged, ids)]
+        run.emit(StepKept(event="step_accepted", step=kept[0]))
+        run.steps += kept
+        ended = why_ended(run)
+    return {"specreason_pending": None, "specreason_steps": kept, "specreason_ended": ended}

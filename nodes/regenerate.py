@@ -1,0 +1,51 @@
+"""`regenerate`: base writes the step itself, in place of a rejected one or because it is base's turn."""
+
+from __future__ import annotations
+
+from specreason_graph.ending import closes_loop, why_ended
+from specreason_graph.events import StepKept
+from specreason_graph.ledger import encode_step
+from specreason_graph.record import base_step, used
+from specreason_graph.run import Run
+from specreason_graph.state import Ended, SpecReasonState, Step, Update, Writing
+from specreason_graph.writing import write_step
+
+
+async def regenerate(state: SpecReasonState, run: Run) -> Update:
+    """Write a step with base and keep it; what base says is not judged."""
+    writing, requests = await write_step(
+        run.pair.base,
+        run.ledger("base"),
+        run.step_bounds(),
+        run.sampling("regenerate"),
+        boundary=run.preset.boundary,
+        close=run.closings.marker,
+    )
+    rejected = state["specreason_pending"]
+    kept: list[Step] = []
+    ended = _no_step(run, writing)
+    if ended is None:
+        ids = {"base": writing["ids"]}
+        if not run.same_tokenizer:
+            ids["draft"] = (await encode_step(run.pair.draft, writing["text"])).ids
+        kept = [base_step(run, writing, rejected, ids)]
+        run.emit(StepKept(event="step_regenerated", step=kept[0]))
+        run.steps += kept
+        ended = why_ended(run)
+    return {
+        "specreason_pending": None,
+        "specreason_steps": kept,
+        "specreason_ended": ended,
+        "specreason_usage": used(state["specreason_usage"], "base", requests, writing["seconds"]),
+        "specreason_seconds": run.seconds(),
+    }
+
+
+def _no_step(run: Run, writing: Writing) -> Ended | None:
+    """Why the reasoning ends with what base wrote left out; None when it is a step."""
+    if not writing["text"].strip():
+        left = run.seconds_left()
+        if writing["closes"]:
+            return "finished"
+        return "deadline" if left is not None and left <= 0 else "loop"
+    return "loop" if closes_loop(run.steps, writing["text"]) else None

@@ -1,0 +1,24 @@
+"""SpecReason (arXiv 2504.07891) as a LangGraph component: a draft model proposes steps, the base model judges them."""
+
+from specreason_graph.config import EndpointConfig, PairConfig
+from specreason_graph.errors import ConfigError, EndpointError, SpecReasonError
+from specreason_graph.graph import create_specreason
+from specreason_graph.pair import Pair
+from specreason_graph.presets import Judge, Preset
+from specreason_graph.settings import Settings
+from specreason_graph.state import SpecReasonState, Step
+
+__all__ = [
+    "ConfigError",
+    "EndpointConfig",
+    "EndpointError",
+    "Judge",
+    "Pair",
+    "PairConfig",
+    "Preset",
+    "Settings",
+    "SpecReasonError",
+    "SpecReasonState",
+    "Step",
+    "create_specreason",
+]

@@ -1,0 +1,5 @@
+"""`python -m specreason_graph.cli`."""
+
+from specreason_graph.cli import main
+
+main()

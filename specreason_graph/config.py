@@ -1,0 +1,97 @@
+"""Where the two models are served: given when the graph is built, or by `SPECREASON_…` variables.
+
+Endpoints hold keys and addresses, so they are never part of a run's settings: a client that could set a
+`base_url` per run could have the server's key sent anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from specreason_graph.errors import ConfigError, checked
+
+Dialect = Literal["vllm", "llamacpp"]
+
+
+class EndpointConfig(BaseModel):
+    """One model server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(description="Root of the server, such as http://127.0.0.1:8000 (a trailing /v1 is dropped)")
+    model: str | None = Field(default=None, description="Served model name; None takes the only one served")
+    api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token")
+    timeout: float = Field(default=600.0, gt=0, description="Seconds to wait for the server's next bytes")
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent with every request")
+    dialect: Dialect = Field(default="vllm", description="Which server it is: vLLM, or llama.cpp's server")
+
+    @field_validator("base_url")
+    @classmethod
+    def _root(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url must begin with http:// or https://, not {url!r}")
+        return url.rstrip("/").removesuffix("/v1")
+
+
+class PairConfig(BaseModel):
+    """A base model and the draft model that works for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: EndpointConfig
+    draft: EndpointConfig
+    preset: str | None = Field(default=None, description="Preset of this pair; None finds it by the models' names")
+
+
+class Environment(BaseSettings):
+    """The `SPECREASON_…` variables, read from the environment and from `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix="SPECREASON_", env_file=".env", extra="ignore", frozen=True)
+
+    base_url: str | None = Field(default=None, description="Base model's server")
+    draft_url: str | None = Field(default=None, description="Draft model's server")
+    base_model: str | None = Field(default=None, description="Base model's served name, if its server has several")
+    draft_model: str | None = Field(default=None, description="Draft model's served name")
+    api_key: SecretStr | None = Field(default=None, description="Key of both servers")
+    base_api_key: SecretStr | None = Field(default=None, description="Key of the base server, if another")
+    draft_api_key: SecretStr | None = Field(default=None, description="Key of the draft server, if another")
+    timeout: float = Field(default=600.0, gt=0, description="Seconds to wait for a server's next bytes")
+    dialect: Dialect = Field(default="vllm", description="What both servers are")
+    preset: str | None = Field(default=None, description="Preset of the pair")
+    pairs: dict[str, PairConfig] = Field(default_factory=dict, description="More pairs by name, as JSON")
+
+    def configured(self) -> dict[str, PairConfig]:
+        """Every configured pair by name; the two URLs make the one called `default`.
+
+        Raises:
+            ConfigError: only one of the two URLs is given.
+        """
+        if (self.base_url is None) != (self.draft_url is None):
+            raise ConfigError("set both SPECREASON_BASE_URL and SPECREASON_DRAFT_URL, or neither")
+        if self.base_url is None or self.draft_url is None:
+            return self.pairs
+        shared = {"timeout": self.timeout, "dialect": self.dialect}
+        return {
+            **self.pairs,
+            "default": checked(
+                PairConfig,
+                {
+                    "base": {
+                        **shared,
+                        "base_url": self.base_url,
+                        "model": self.base_model,
+                        "api_key": self.base_api_key or self.api_key,
+                    },
+                    "draft": {
+                        **shared,
+                        "base_url": self.draft_url,
+                        "model": self.draft_model,
+                        "api_key": self.draft_api_key or self.api_key,
+                    },
+                    "preset": self.preset,
+                },
+            ),
+        }

@@ -1,0 +1,189 @@
+"""One pooled client a server, and every way HTTP can fail as an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from specreason_graph.config import EndpointConfig
+from specreason_graph.errors import (
+    ContextOverflow,
+    EndpointError,
+    EndpointFailed,
+    EndpointRefused,
+    EndpointTimeout,
+    EndpointUnreachable,
+    MalformedResponse,
+    TruncatedResponse,
+)
+
+_KEEP_ALIVE = 4.0  # seconds; vLLM drops idle connections after 5
+_OVERFLOW = re.compile(r"maximum (context|model) length|context size|exceed_context|context length", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    client: aiohttp.ClientSession
+    closing: AsyncGenerator[None, None]
+
+
+class Http:
+    """Requests to one server; a session a running event loop, since aiohttp binds to its loop."""
+
+    def __init__(self, role: str, config: EndpointConfig) -> None:
+        self.name = f"{role} endpoint {config.base_url}"
+        self._config = config
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+
+    async def get(self, path: str) -> Any:
+        """GET a JSON document."""
+        async with self._open("GET", path, None) as response:
+            return await self._json(response)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """POST a JSON document, and the answer's."""
+        async with self._open("POST", path, body) as response:
+            return await self._json(response)
+
+    async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """POST, then yield each server-sent event's document; leaving early closes the connection."""
+        async with self._open("POST", path, body) as response, self._translated():
+            async for line in response.content:
+                event = self._event(line)
+                if event is not None:
+                    yield event
+
+    async def aclose(self) -> None:
+        """Close this loop's connections."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.closing.aclose()
+
+    def malformed(self, what: str) -> MalformedResponse:
+        """The error for an answer that is not of the promised shape."""
+        return MalformedResponse(f"{self.name}: {what}; is its dialect ({self._config.dialect}) right?")
+
+    @asynccontextmanager
+    async def _open(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_passing),
+            stop=stop_after_attempt(4),
+            wait=wait_random_exponential(multiplier=0.2, max=2.0),
+            reraise=True,
+        )
+        async with self._translated():
+            response: aiohttp.ClientResponse = await retrying(self._send, method, path, body)
+            async with response:
+                yield response
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+        async with self._translated():
+            response = await (await self._session()).request(
+                method, self._config.base_url + path, data=None if body is None else json.dumps(body).encode()
+            )
+            if response.status >= 400:
+                async with response:
+                    raise self._refusal(response.status, await response.text(errors="replace"))
+            return response
+
+    async def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if loop not in self._sessions:
+            headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
+            if self._config.api_key is not None:
+                headers["Authorization"] = f"Bearer {self._config.api_key.get_secret_value()}"
+            client = aiohttp.ClientSession(
+                headers={"Content-Type": "application/json", **headers},
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._config.timeout),
+                read_bufsize=2**20,  # an event with 500 log-probabilities is one long line
+            )
+            self._sessions[loop] = _Session(client, _closing(client))
+            await anext(self._sessions[loop].closing)
+        return self._sessions[loop].client
+
+    async def _json(self, response: aiohttp.ClientResponse) -> Any:
+        async with self._translated():
+            raw = await response.read()
+        try:
+            return json.loads(raw)
+        except ValueError:
+            raise self.malformed(f"answered {self._redacted(raw[:80].decode(errors='replace'))!r}, not JSON") from None
+
+    def _event(self, line: bytes) -> dict[str, Any] | None:
+        if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
+            return None
+        try:
+            event: dict[str, Any] = json.loads(line[5:])
+        except ValueError:
+            raise TruncatedResponse(f"{self.name}: a stream broke inside an event") from None
+        if "error" in event:
+            error = event["error"]
+            status = error.get("code") if isinstance(error, dict) else None
+            raise self._refusal(status if isinstance(status, int) else 500, json.dumps(event))
+        return event
+
+    def _refusal(self, status: int, body: str) -> EndpointError:
+        message = f"{self.name} answered {status}: {self._redacted(_message(body))[:400]}"
+        if status < 500 and _OVERFLOW.search(body):
+            return ContextOverflow(message)
+        if status in (401, 403):
+            message += " (set the endpoint's api_key)"
+        return EndpointRefused(message, status) if status < 500 else EndpointFailed(message, status)
+
+    def _redacted(self, text: str) -> str:
+        secrets = [*self._config.headers.values(), *filter(None, [self._config.api_key])]
+        for secret in filter(None, (s.get_secret_value() for s in secrets)):
+            text = text.replace(secret, "***")
+        return text
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (TimeoutError, aiohttp.ServerTimeoutError):
+            raise EndpointTimeout(
+                f"{self.name} sent nothing for {self._config.timeout:g} s (raise the endpoint's timeout)"
+            ) from None
+        except aiohttp.ClientPayloadError as error:
+            raise TruncatedResponse(f"{self.name}: the answer broke off ({error})") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise EndpointUnreachable(
+                f"{self.name} can't be reached: {self._redacted(str(error)) or type(error).__name__}"
+                " (is the server up, and base_url right?)"
+            ) from None
+
+
+async def _closing(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Closes a client when its loop ends: `asyncio.run` closes every generator that is still open."""
+    try:
+        yield
+    finally:
+        await client.close()
+
+
+def _passing(error: BaseException) -> bool:
+    """A fault that a second try may not meet: a dropped connection or a full queue."""
+    if isinstance(error, EndpointFailed):
+        return error.status == 503
+    return isinstance(error, EndpointUnreachable)
+
+
+def _message(body: str) -> str:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body.strip() or "no message"
+    error = document.get("error", document) if isinstance(document, dict) else document
+    return str(error.get("message", error) if isinstance(error, dict) else error)

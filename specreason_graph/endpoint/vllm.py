@@ -1,0 +1,222 @@
+"""The vLLM dialect: `/v1/completions` on raw token ids, `/tokenize` for everything about text.
+
+Only public fields, and the effect of each is checked: vLLM ignores unknown ones with a 200.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from specreason_graph.config import EndpointConfig
+from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.protocol import (
+    ChatMessage,
+    Chunk,
+    Encoded,
+    End,
+    Ending,
+    Marker,
+    ModelCard,
+    Reading,
+    Readings,
+    Rendered,
+    Sampling,
+    Usage,
+)
+from specreason_graph.errors import ConfigError, NoLogprobs, TruncatedResponse
+
+# Hugging Face tokenizers read control tokens in any text; a break behind the first character hides them.
+_CONTROL = re.compile(r"(?<=<)(?=[|｜]|/?(?:think|s|tool_call|[a-z]+_[a-z]+)>)|(?<=\[)(?=/?[A-Z_]+\])")
+
+
+class VllmEndpoint:
+    """A vLLM server (see `protocol.Endpoint` for what each method promises)."""
+
+    def __init__(self, role: str, config: EndpointConfig) -> None:
+        self._http = Http(role, config)
+        self._wanted = config.model
+        self._card: ModelCard | None = None
+
+    @property
+    def name(self) -> str:
+        """Role and address, for messages."""
+        return self._http.name
+
+    async def card(self) -> ModelCard:
+        """The served model.
+
+        Raises:
+            ConfigError: the configured model is not served here.
+        """
+        if self._card is None:
+            served = await self._http.get("/v1/models")
+            try:
+                models = {m["id"]: m.get("max_model_len") for m in served["data"]}
+            except (KeyError, TypeError):
+                raise self._http.malformed("/v1/models lists no models") from None
+            name = self._wanted or next(iter(models), "")
+            if name not in models:
+                raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
+            if not isinstance(models[name], int):
+                raise self._http.malformed("/v1/models gives no max_model_len")
+            self._card = ModelCard(name, models[name])
+        return self._card
+
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+        """`POST /tokenize` with messages, then `/detokenize` for the text behind the ids."""
+        body = {
+            "messages": list(messages),
+            "add_generation_prompt": True,
+            "chat_template_kwargs": dict(template),
+        }
+        ids = self._ids(await self._post("/tokenize", body))
+        text = await self._post("/detokenize", {"tokens": ids})
+        return Rendered(text["prompt"], ids)
+
+    async def encode(self, text: str, *, control: bool = False) -> Encoded:
+        """`POST /tokenize`, in pieces where the text spells a control token that is to stay text."""
+        pieces = [text] if control else [piece for piece in _CONTROL.split(text) if piece]
+        ids: list[int] = []
+        widths: list[int] = []
+        for piece in pieces:
+            body = {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
+            answer = await self._post("/tokenize", body)
+            ids += self._ids(answer)
+            widths += _widths(answer.get("token_strs") or [], piece)
+        return Encoded(ids, widths)
+
+    async def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int,
+        sampling: Sampling,
+        boundary: str | None = None,
+        close: Marker | None = None,
+    ) -> AsyncGenerator[Chunk, None]:
+        """A streamed `/v1/completions`; `logprobs: 0` gives each token's id and log-probability, and no more."""
+        body = {
+            "model": (await self.card()).name,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": sampling.temperature,  # always sent: the model's generation config would decide
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "stop": [boundary] if boundary else [],
+            "stop_token_ids": [close.id] if close else [],
+            "include_stop_str_in_output": True,
+            "logprobs": 0,
+            "return_tokens_as_token_ids": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        last: tuple[Chunk, Ending, tuple[int, float] | None] | None = None
+        async with aclosing(self._http.events("/v1/completions", body)) as events:
+            async for event in events:
+                for choice in event.get("choices", ()):
+                    chunk = self._chunk(choice)
+                    if choice.get("finish_reason") is None:
+                        yield chunk
+                    else:
+                        last = self._ended(choice, chunk, close)
+                if last is not None and event.get("usage"):
+                    chunk, why, closing = last
+                    end = End(why, _usage(event["usage"]), closing)
+                    yield Chunk(chunk.text, chunk.ids, chunk.logprobs, end)
+                    return
+        raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
+
+    async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
+        """One `/v1/completions` with every prompt, one token each."""
+        body = {
+            "model": (await self.card()).name,
+            "prompt": prompts,
+            "max_tokens": 1,
+            "temperature": 0,
+            "top_p": 1,
+            "logprobs": top,
+            "return_tokens_as_token_ids": True,
+        }
+        answer = await self._post("/v1/completions", body)
+        choices = sorted(answer.get("choices", ()), key=lambda choice: int(choice["index"]))
+        if len(choices) != len(prompts):
+            raise self._http.malformed(f"{len(choices)} answers to {len(prompts)} prompts")
+        usage = _usage(answer["usage"])
+        if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
+            usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
+        return Readings([self._reading(choice) for choice in choices], usage)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = await self._http.post(path, {"model": (await self.card()).name, **body})
+        if not isinstance(answer, dict):
+            raise self._http.malformed(f"{path} answered no object")
+        return answer
+
+    def _ids(self, answer: dict[str, Any]) -> list[int]:
+        tokens = answer.get("tokens")
+        if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
+            raise self._http.malformed("/tokenize gives no token ids")
+        return tokens
+
+    def _chunk(self, choice: dict[str, Any]) -> Chunk:
+        logprobs = choice.get("logprobs")
+        if logprobs is None:
+            if choice.get("text"):
+                raise NoLogprobs(f"{self.name} gives no log-probabilities: is it vLLM, or does a proxy drop them?")
+            return Chunk()
+        return Chunk(
+            choice.get("text", ""),
+            [self._id(token) for token in logprobs["tokens"]],
+            list(logprobs["token_logprobs"]),
+        )
+
+    def _id(self, token: str) -> int:
+        prefix, _, number = token.partition(":")
+        if prefix != "token_id" or not number.isdigit():
+            raise self._http.malformed(f"ignores return_tokens_as_token_ids (token {token!r})")
+        return int(number)
+
+    def _ended(
+        self, choice: dict[str, Any], chunk: Chunk, close: Marker | None
+    ) -> tuple[Chunk, Ending, tuple[int, float] | None]:
+        finish, stop = choice["finish_reason"], choice.get("stop_reason")
+        if finish == "length":
+            return chunk, "length", None
+        if finish != "stop":
+            raise TruncatedResponse(f"{self.name}: the server gave up a generation ({finish})")
+        if isinstance(stop, str):
+            return chunk, "boundary", None
+        closed = close is not None and stop == close.id
+        text = chunk.text.removesuffix(close.text) if closed and close else chunk.text
+        if not chunk.ids:
+            return chunk, "close" if closed else "end_of_turn", None
+        closing = (chunk.ids[-1], chunk.logprobs[-1])
+        kept = Chunk(text, chunk.ids[:-1], chunk.logprobs[:-1])
+        return kept, "close" if closed else "end_of_turn", closing
+
+    def _reading(self, choice: dict[str, Any]) -> Reading:
+        logprobs = choice.get("logprobs")
+        if not logprobs or not logprobs.get("top_logprobs"):
+            raise NoLogprobs(f"{self.name} gives no top log-probabilities (start vLLM with --max-logprobs 20 or more)")
+        top = {self._id(token): float(value) for token, value in logprobs["top_logprobs"][0].items()}
+        return Reading(self._id(logprobs["tokens"][0]), top)
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    details = usage.get("prompt_tokens_details") or {}
+    return Usage(usage["prompt_tokens"], details.get("cached_tokens"), usage.get("completion_tokens", 0))
+
+
+def _widths(strings: list[str], text: str) -> list[int]:
+    """Bytes of text a token stands for: byte-level tokens have a letter a byte, SentencePiece spells spaces `▁`."""
+    widths = [len(string) for string in strings]
+    if sum(widths) == len(text.encode()):
+        return widths
+    return [1 if re.fullmatch(r"<0x..>", s) else len(s.replace("▁", " ").encode()) for s in strings]

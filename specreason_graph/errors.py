@@ -1,0 +1,87 @@
+"""Every error this package raises on purpose.
+
+Two trees, so a caller can tell "change your settings" from "the server failed":
+`ConfigError` for what the user asked for, `EndpointError` for what a model server did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class SpecReasonError(Exception):
+    """Root of all errors; `steps` holds the reasoning steps that were kept before it was raised."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.steps: list[Any] = []
+
+
+class ConfigError(SpecReasonError):
+    """A setting, preset or question that can't work; the message names the setting and the fix."""
+
+
+class WeightsError(SpecReasonError):
+    """A model's file can't be fetched, or is not the file its checksum says."""
+
+
+class EndpointError(SpecReasonError):
+    """A model server failed; the message begins with the endpoint's name and address."""
+
+
+class EndpointUnreachable(EndpointError):
+    """Nothing answers at the address, or the connection broke before an answer."""
+
+
+class EndpointTimeout(EndpointError):
+    """The server took longer than the endpoint's `timeout` (seconds)."""
+
+
+class EndpointRefused(EndpointError):
+    """The server refused the request (HTTP 4xx)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EndpointFailed(EndpointError):
+    """The server broke while answering (HTTP 5xx)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class MalformedResponse(EndpointError):
+    """The answer is not of the shape that the dialect promises."""
+
+
+class TruncatedResponse(EndpointError):
+    """A stream ended before its last event."""
+
+
+class NoLogprobs(EndpointError):
+    """The server answered without the log-probabilities that were asked for."""
+
+
+class ContextOverflow(EndpointError):
+    """The prompt does not fit the model's context."""
+
+
+def checked(model: type[_Model], values: Mapping[str, object]) -> _Model:
+    """Validate `values`, turning pydantic's report into one line a field.
+
+    Raises:
+        ConfigError: a value is impossible or unknown; the message names the field.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
+        raise ConfigError("; ".join(lines)) from None

@@ -1,0 +1,97 @@
+"""SpecReason as a LangGraph graph: the whole loop on one screen.
+
+START → draft_step → judge ──accept──→ draft_step …
+                       ├──reject──→ regenerate ──→ draft_step …
+                       └──over──→ finalize → END
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Literal
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from specreason_graph.defaults import default_pairs
+from specreason_graph.errors import SpecReasonError
+from specreason_graph.nodes import draft_step, finalize, judge, regenerate
+from specreason_graph.pair import Pair
+from specreason_graph.presets import Judge, Preset, builtin
+from specreason_graph.run import Run, open_run
+from specreason_graph.settings import Settings
+from specreason_graph.state import SpecReasonInput, SpecReasonState, Update
+
+Graph = StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]
+
+
+def create_specreason(
+    *,
+    pair: Pair | None = None,
+    pairs: Mapping[str, Pair] | None = None,
+    settings: Settings | None = None,
+    presets: Iterable[Preset] = (),
+    judges: Iterable[Judge] = (),
+) -> Graph:
+    """The SpecReason loop (arXiv 2504.07891), uncompiled: compile it with your own checkpointer, or as a subgraph.
+
+    Args:
+        pair: the models to run on; without one, those of the `SPECREASON_…` environment.
+        pairs: more of them, by the name that a run's `settings.pair` may choose.
+        settings: defaults that a run's context overrides, knob by knob.
+        presets: your own presets, beside the built-in ones.
+        judges: your own judges.
+
+    Raises:
+        ConfigError: no pair is given or configured.
+
+    Example:
+        async with Pair(config) as pair:
+            graph = create_specreason(pair=pair).compile()
+            result = await graph.ainvoke({"messages": [("user", "What is 12 * 13?")]})
+            print(result["messages"][-1].text)
+    """
+    known = {**(pairs or {}), **({"default": pair} if pair else {})} or default_pairs()
+    defaults, catalog = settings or Settings(), builtin().extended(presets, judges)
+
+    def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
+        async def run_node(state: SpecReasonState, runtime: Runtime[Settings]) -> Update:
+            try:
+                chosen = defaults.overridden(by=runtime.context)
+                return await body(state, await open_run(state, chosen, known, catalog, runtime.stream_writer))
+            except SpecReasonError as error:
+                error.steps = list(state.get("specreason_steps", ()))
+                raise
+
+        return run_node
+
+    graph: Graph = StateGraph(SpecReasonState, Settings, input_schema=SpecReasonInput)
+    graph.add_node("draft_step", node(draft_step))
+    graph.add_node("judge", node(judge))
+    graph.add_node("regenerate", node(regenerate))
+    graph.add_node("finalize", node(finalize))
+    graph.add_edge(START, "draft_step")
+    graph.add_conditional_edges("draft_step", after_draft, {"drafted": "judge", "base's turn": "regenerate"})
+    graph.add_conditional_edges(
+        "judge", after_judge, {"accept": "draft_step", "reject": "regenerate", "over": "finalize"}
+    )
+    graph.add_conditional_edges("regenerate", after_regenerate, {"kept": "draft_step", "over": "finalize"})
+    graph.add_edge("finalize", END)
+    return graph
+
+
+def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
+    """Where a drafted step goes; base's own turns draft none."""
+    return "base's turn" if state["specreason_pending"] is None else "drafted"
+
+
+def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "over"]:
+    """On the acceptance threshold: `judge` leaves a rejected step pending."""
+    if state["specreason_ended"] is not None:
+        return "over"
+    return "accept" if state["specreason_pending"] is None else "reject"
+
+
+def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
+    """Back to the draft model, until the reasoning has ended."""
+    return "kept" if state["specreason_ended"] is None else "over"

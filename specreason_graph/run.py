@@ -1,0 +1,157 @@
+"""One run as a node sees it: settings resolved, ledgers rebuilt, room left. Made anew for every node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from specreason_graph.conversation import chat_messages, digest, question_hash
+from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.errors import ConfigError
+from specreason_graph.events import Emit
+from specreason_graph.ledger import ledger
+from specreason_graph.pair import Closings, JudgeRequest, Opening, Pair
+from specreason_graph.presets import Catalog, Judge, Preset
+from specreason_graph.settings import Role, Settings
+from specreason_graph.state import Node, RunId, SpecReasonState, Step
+from specreason_graph.writing import Bounds
+
+_LEAST_STEP = 8  # tokens; less room than that is no room for a step
+_MARGIN = 16  # tokens for the markup around the answer
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything a node may need; nothing in it outlives the node."""
+
+    settings: Settings
+    preset: Preset
+    judge: Judge
+    threshold: float
+    pair: Pair
+    same_tokenizer: bool
+    openings: dict[Role, list[int]]
+    contexts: dict[Role, int]
+    closings: Closings
+    request: JudgeRequest | None
+    steps: list[Step]
+    identity: RunId
+    fresh: bool
+    """True when the state holds nothing of this question yet."""
+    emit: Emit
+    spent: float
+    """Active seconds before this node."""
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The models whose ledgers differ."""
+        return ("base",) if self.same_tokenizer else ("base", "draft")
+
+    def ledger(self, role: Role) -> list[int]:
+        """Ids behind which `role` goes on."""
+        return ledger(self.openings[role], self.steps, role)
+
+    def seconds(self) -> float:
+        """Active seconds of the run, this node's included."""
+        return self.spent + time.perf_counter() - self.began
+
+    def sampling(self, node: Node) -> Sampling:
+        """Temperature and top_p, with a seed of this node and step: one seed would repeat one noise every step."""
+        preset, chosen = self.preset, self.settings
+        return Sampling(
+            temperature=preset.temperature if chosen.temperature is None else chosen.temperature,
+            top_p=preset.top_p if chosen.top_p is None else chosen.top_p,
+            seed=int(digest([chosen.seed, len(self.steps), node])[:7], 16),
+        )
+
+    def reasoning_tokens(self) -> int:
+        """Kept tokens of reasoning, in base's tokens."""
+        return sum(len(step["ids"]["base"]) for step in self.steps)
+
+    def room(self, role: Role) -> int:
+        """Tokens that a further step may have in this model's context, with the answer and the judge still to come."""
+        answer = self.settings.answer_budget if role == self.settings.answer_by else 0
+        behind = max(answer, len(self.request.suffix) if self.request and role == "base" else 0)
+        return self.contexts[role] - len(self.ledger(role)) - behind - _MARGIN
+
+    def has_room(self) -> bool:
+        """Whether both models' contexts can take one more step."""
+        return min(self.room("base"), self.room("draft")) >= _LEAST_STEP
+
+    def step_bounds(self) -> Bounds:
+        """Tokens and seconds that the next step may take."""
+        left = self.settings.reasoning_budget - self.reasoning_tokens()
+        return Bounds(min(self.settings.step_tokens, left, self.room("base"), self.room("draft")), self.seconds_left())
+
+    def seconds_left(self) -> float | None:
+        """Seconds left for reasoning, the answer's reserve kept; None without a deadline."""
+        if self.settings.deadline is None:
+            return None
+        return self.settings.deadline - self.settings.answer_reserve - self.seconds()
+
+
+async def open_run(
+    state: SpecReasonState, settings: Settings, pairs: Mapping[str, Pair], catalog: Catalog, emit: Emit
+) -> Run:
+    """Resolve a run from the state and its settings.
+
+    Raises:
+        ConfigError: a setting that can't work, a question that does not fit, or a resume on other prompts.
+        EndpointError: a server failed while being asked about its model.
+    """
+    if settings.pair not in pairs:
+        raise ConfigError(f"pair: there is no {settings.pair!r}; configured are {', '.join(sorted(pairs))}")
+    pair = pairs[settings.pair]
+    cards = await pair.cards()
+    preset = catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
+    judge = catalog.judge(settings.judge or preset.judge)
+    changed = {"method": settings.score_method, "spots": settings.spots}
+    judge = judge.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    chat = chat_messages(state["messages"], preset)
+    openings: dict[Role, Opening] = {
+        "base": await pair.opening("base", chat, preset),
+        "draft": await pair.opening("draft", chat, preset),
+    }
+    identity = RunId(
+        question=question_hash(state["messages"]),
+        openings={role: opening.hash for role, opening in openings.items()},
+    )
+    before = state.get("specreason_run")
+    fresh = before is None or before["question"] != identity["question"] or bool(state.get("specreason_done"))
+    run = Run(
+        settings=settings,
+        preset=preset,
+        judge=judge,
+        threshold=_threshold(settings, preset, judge),
+        pair=pair,
+        same_tokenizer=await pair.same_tokenizer(),
+        openings={role: opening.ids for role, opening in openings.items()},
+        contexts={role: card.context for role, card in cards.items()},
+        closings=await pair.closings("base", preset),
+        request=await pair.judge_request(judge, preset) if judge.kind == "labels" else None,
+        steps=[] if fresh else list(state.get("specreason_steps", ())),
+        identity=identity,
+        fresh=fresh,
+        emit=emit,
+        spent=0.0 if fresh else state.get("specreason_seconds", 0.0),
+    )
+    if not fresh and before is not None and before["openings"] != identity["openings"]:
+        raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
+    if not run.steps and not run.has_room():
+        raise ConfigError(
+            f"answer_budget: {settings.answer_budget} tokens of answer and a question of {len(run.openings['base'])} "
+            f"leave no room to reason in contexts of {run.contexts['base']} (base) and {run.contexts['draft']} (draft) "
+            "tokens; lower answer_budget, shorten the conversation, or serve the models with a longer context"
+        )
+    return run
+
+
+def _threshold(settings: Settings, preset: Preset, judge: Judge) -> float:
+    own = preset.threshold if preset.threshold is not None and judge.name == preset.judge else judge.threshold
+    threshold = own if settings.threshold is None else settings.threshold
+    low, high = judge.bounds
+    if not low <= threshold <= high:
+        raise ConfigError(f"threshold: {threshold:g} is outside {low:g}..{high:g}, the range of judge {judge.name!r}")
+    return threshold

@@ -1,0 +1,99 @@
+"""What one run may choose: the graph's `context_schema`, and the form in LangGraph Studio.
+
+Addresses and keys are not here (see `config.py`): a run may only *name* a configured pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from specreason_graph.errors import checked
+
+ScoreMethod = Literal["greedy", "mean", "median"]
+Role = Literal["base", "draft"]
+
+
+class Settings(BaseModel):
+    """Knobs of one run; `None` takes the preset's value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pair: str = Field(default="default", description="Name of the configured pair of models that runs")
+    preset: str | None = Field(
+        default=None,
+        description="How the pair's reasoning opens, steps and closes; None finds it by model name",
+    )
+    judge: str | None = Field(default=None, description="Judge: `paper` (score 0-9) or `likelihood`; None: preset's")
+    threshold: float | None = Field(
+        default=None,
+        ge=-30,
+        le=9,
+        description="A step is accepted at or above it: 0..9 for a scoring judge, a log-probability for likelihood",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    score_method: ScoreMethod | None = Field(
+        default=None,
+        description="What becomes of the label distribution: likeliest label, mean, or median",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    spots: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="At how many of the draft's least sure tokens the likelihood judge asks base",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    first_steps: int = Field(default=0, ge=0, description="The first n steps are written by base (paper, section 4.2)")
+    base_steps_after_reject: int = Field(
+        default=1,
+        ge=1,
+        description="How many steps base writes in a row after a reject, the rejected one included",
+    )
+    reasoning_budget: int = Field(
+        default=8192, ge=1, description="Tokens of kept reasoning before the answer is forced"
+    )
+    answer_budget: int = Field(default=1024, ge=1, description="Tokens of the answer")
+    step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
+    max_steps: int = Field(default=500, ge=1, le=5000, description="Kept steps before the answer is forced")
+    deadline: float | None = Field(
+        default=None,
+        gt=0,
+        description="Active seconds of the run, answer included; time between resumes does not count",
+    )
+    answer_reserve: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds of the deadline kept for the answer; only used with a deadline",
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature; 0 is greedy")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling")
+    seed: int = Field(default=0, ge=0, description="Seed of the run; each request derives its own from it")
+    answer_by: Role = Field(default="base", description="Which model writes the answer")
+
+    @model_validator(mode="after")
+    def _room_for_reasoning(self) -> Self:
+        if self.deadline is not None and self.answer_reserve >= self.deadline:
+            raise ValueError(f"answer_reserve {self.answer_reserve:g} s leaves nothing of deadline {self.deadline:g} s")
+        return self
+
+    @property
+    def recursion_limit(self) -> int:
+        """Super-steps that a run with these settings can need; pass it in the graph's config."""
+        return 4 * self.max_steps + 16
+
+    def overridden(self, by: object) -> Settings:
+        """These settings with a run's own on top: a `Settings`, a mapping that may hold other keys, or neither.
+
+        Raises:
+            ConfigError: a value is impossible; the message names the field.
+        """
+        if isinstance(by, Settings):
+            chosen = {name: getattr(by, name) for name in by.model_fields_set}
+        elif isinstance(by, Mapping):  # a parent graph's own context, handed down as it is
+            chosen = {name: by[name] for name in type(self).model_fields if name in by}
+        else:
+            return self
+        return checked(Settings, {**self.model_dump(exclude_unset=True), **chosen})

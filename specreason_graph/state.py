@@ -1,0 +1,157 @@
+"""The graph's state: the conversation, and a prefixed record of one run.
+
+Plain dicts, since a checkpoint should load without this package's classes; no string that grows, since every
+checkpoint would hold it anew. Text and ledgers are rebuilt from the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels import DeltaChannel
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
+
+Source = Literal["draft", "base"]
+Ended = Literal["finished", "budget", "steps", "loop", "deadline", "context"]
+RejectReason = Literal["score", "likelihood", "no_label", "no_labels", "empty", "loop", "too_long"]
+Node = Literal["draft_step", "judge", "regenerate", "finalize"]
+
+
+class Spot(TypedDict):
+    """A drafted token that base was asked about."""
+
+    text: str
+    """What the token stands for; empty for the one that closes the reasoning."""
+    draft_logprob: float | None
+    base_logprob: float
+    at_most: bool
+    """True when the token is not among those the server lists, so `base_logprob` is an upper bound."""
+
+
+class Verdict(TypedDict):
+    """What the judge made of a drafted step."""
+
+    accepted: bool
+    reason: RejectReason | None
+    score: float | None
+    label_probs: dict[str, float] | None
+    """Label to probability, over the whole vocabulary: they sum to `label_mass`."""
+    label_mass: float | None
+    spots: list[Spot] | None
+    judge_tokens: int
+    """Prompt tokens of the judge's request."""
+    cached_tokens: int | None
+    """How many of them came from base's prefix cache; None is unknown."""
+    seconds: float
+
+
+class Writing(TypedDict):
+    """A step as one model wrote it."""
+
+    text: str
+    ids: list[int]
+    logprobs: list[float]
+    starts: list[int]
+    """Where in the text each id begins, in characters."""
+    cut: bool
+    """Ended by the token cap or the clock, not by a boundary: the next step goes on in mid-sentence."""
+    closes: bool
+    closing: list[float] | None
+    """`[id, log-probability]` of the token that ended turn or reasoning."""
+    cached_tokens: int | None
+    seconds: float
+
+
+class Pending(TypedDict):
+    """A drafted step that is not part of the reasoning yet."""
+
+    writing: Writing
+    verdict: Verdict | None
+
+
+class Step(TypedDict):
+    """A kept step of the reasoning."""
+
+    index: int
+    text: str
+    """As written, boundary included: the reasoning is the steps' texts joined."""
+    source: Source
+    accepted: bool | None
+    """The judge's decision; None where nothing was drafted."""
+    reject_reason: RejectReason | None
+    rejected_text: str | None
+    score: float | None
+    threshold: float
+    label_probs: dict[str, float] | None
+    label_mass: float | None
+    spots: list[Spot] | None
+    cut: bool
+    closes: bool
+    draft_tokens: int
+    discarded_tokens: int
+    base_tokens: int
+    judge_tokens: int
+    cached_tokens: dict[str, int | None]
+    """Prompt tokens from the prefix cache, by node; None is unknown."""
+    seconds: dict[str, float]
+    """Wall-clock by node."""
+    ids: dict[str, list[int]]
+    """Token ids for the ledger of `base`, and of `draft` where its tokenizer is another."""
+
+
+class RoleUsage(TypedDict):
+    """What one role cost in a run."""
+
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+    discarded_tokens: int
+    requests: int
+    seconds: float
+
+
+UsageByRole = dict[str, RoleUsage]
+"""Keys `draft`, `base` (steps and answer) and `judge`."""
+
+
+class RunId(TypedDict):
+    """What the run was started on; a resume on other prompts is refused."""
+
+    question: str
+    """Hash of the conversation."""
+    openings: dict[str, str]
+    """Hash of each model's rendered prompt."""
+
+
+def append_steps(steps: list[Step], writes: Sequence[list[Step]]) -> list[Step]:
+    """Reducer of the step list (a batch of writes at once, as `DeltaChannel` wants)."""
+    return [*steps, *(step for write in writes for step in write)]
+
+
+class SpecReasonInput(TypedDict):
+    """What a run needs: a conversation whose last message is the question."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class SpecReasonState(SpecReasonInput, total=False):
+    """Everything else is prefixed, so that a parent graph's own `steps` or `answer` is left alone."""
+
+    specreason_run: RunId
+    specreason_steps: Annotated[list[Step], DeltaChannel(append_steps, snapshot_frequency=50)]
+    specreason_pending: Pending | None
+    specreason_ended: Ended | None
+    """Why the reasoning ended; None while it goes on."""
+    specreason_answer: str | None
+    """The answer; None with a set `specreason_ended` and `specreason_done` means that there is none."""
+    specreason_done: bool
+    specreason_usage: UsageByRole
+    specreason_seconds: float
+    """Active seconds so far, against the deadline."""
+
+
+Update = dict[str, Any]
+"""What a node returns."""

@@ -1,0 +1,21 @@
+"""For tests: model servers that say a script, in this process and on a loopback port (extra `testing`)."""
+
+from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.pace import Pace
+from specreason_graph.testing.pair import ScriptedPair, scripted_pair
+from specreason_graph.testing.record import Record
+from specreason_graph.testing.script import Script
+from specreason_graph.testing.server import ScriptedServer
+from specreason_graph.testing.tokenizer import ByteTokenizer, tokenizer
+
+__all__ = [
+    "ByteTokenizer",
+    "Fault",
+    "Pace",
+    "Record",
+    "Script",
+    "ScriptedPair",
+    "ScriptedServer",
+    "scripted_pair",
+    "tokenizer",
+]

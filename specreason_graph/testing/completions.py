@@ -1,0 +1,130 @@
+"""`POST /v1/completions`: streamed or whole, one prompt or several, at a pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.generation import Token, generate
+from specreason_graph.testing.model import ScriptedModel
+from specreason_graph.testing.pace import Pace, Schedule
+from specreason_graph.testing.prefix_cache import CachedSequence, PrefixCache
+from specreason_graph.testing.record import Record
+from specreason_graph.testing.request import CompletionRequest, check, parsed
+from specreason_graph.testing.wire import choice, document, event, usage
+
+
+@dataclass(slots=True)
+class Completions:
+    """Answers completions requests of one server."""
+
+    model: ScriptedModel
+    name: str
+    context: int
+    pace: Pace
+    cache: PrefixCache
+    reports_cached: bool
+    max_logprobs: int
+    served: int = 0
+
+    async def answer(self, http: web.Request, record: Record, fault: Fault | None) -> web.StreamResponse:
+        """Answer one request.
+
+        Raises:
+            Refusal: it can't be served.
+        """
+        job = self._job(record, fault)
+        return await (self._stream(http, job) if job.request.stream else self._whole(job))
+
+    def _job(self, record: Record, fault: Fault | None) -> _Job:
+        request = parsed(CompletionRequest, record.body)
+        if fault is not None and fault.ignores:
+            ignored = "logprobs" if fault.kind == "no_logprobs" else "return_tokens_as_token_ids"
+            request = request.model_copy(update={ignored: None})
+        tokenizer = self.model.tokenizer
+        record.prompts = request.prompts(tokenizer)
+        check(
+            request,
+            record.prompts,
+            context=self.context,
+            vocabulary=len(tokenizer.spelling),
+            max_logprobs=self.max_logprobs,
+        )
+        sequences = [self.cache.open(prompt) for prompt in record.prompts]
+        record.cached_tokens = sum(sequence.hit for sequence in sequences)
+        self.served += 1
+        return _Job(request, record, sequences, self.served, None if fault is None or fault.ignores else fault)
+
+    async def _whole(self, job: _Job) -> web.Response:
+        tokens: list[list[Token]] = [[] for _ in job.sequences]
+        async with aclosing(self._tokens(job)) as made:
+            async for index, token in made:
+                tokens[index].append(token)
+        job.record.complete = True
+        choices = [choice(self.model.tokenizer, job.request, index, all_) for index, all_ in enumerate(tokens)]
+        # Of several prompts, vLLM counts all tokens but the cached ones of the last only.
+        counts = self._usage(job, cached_tokens=job.sequences[-1].hit)
+        return web.json_response(document(self.name, job.number, choices, counts))
+
+    async def _stream(self, http: web.Request, job: _Job) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        await response.prepare(http)
+        left = (job.fault.after or 0) if job.fault is not None else -1
+        async with aclosing(self._tokens(job)) as tokens:
+            while left != 0 and (made := await anext(tokens, None)) is not None:
+                chunk = choice(self.model.tokenizer, job.request, made[0], [made[1]])
+                await response.write(event(document(self.name, job.number, [chunk])))
+                left -= 1
+        if job.fault is not None:
+            await job.fault.strike_stream(http, response)
+            return response
+        job.record.complete = True
+        options = job.request.stream_options
+        if options is not None and options.include_usage:
+            counts = self._usage(job, cached_tokens=job.sequences[0].hit)
+            await response.write(event(document(self.name, job.number, [], counts)))
+            await asyncio.sleep(0)  # a client sees one before the other, as it does on a network
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _tokens(self, job: _Job) -> AsyncGenerator[tuple[int, Token], None]:
+        """Tokens of all prompts, generated side by side as in a batch."""
+        record = job.record
+        uncached = sum(map(len, record.prompts)) - record.cached_tokens
+        schedule = Schedule(self.pace, uncached)
+        runs = {
+            index: generate(self.model, job.request, prompt, context=self.context)
+            for index, prompt in enumerate(record.prompts)
+        }
+        number = 0
+        while runs:
+            await schedule.until(number)
+            for index, run in list(runs.items()):
+                token = next(run)
+                job.sequences[index].extend(token.id)
+                record.tokens += 1
+                if token.finish:
+                    del runs[index]
+                yield index, token
+            number += 1
+
+    def _usage(self, job: _Job, *, cached_tokens: int) -> dict[str, Any]:
+        prompt_tokens = sum(map(len, job.record.prompts))
+        return usage(prompt_tokens, job.record.tokens, cached_tokens if self.reports_cached else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A request that is being answered."""
+
+    request: CompletionRequest
+    record: Record
+    sequences: list[CachedSequence]
+    number: int
+    fault: Fault | None

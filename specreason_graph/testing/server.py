@@ -1,0 +1,221 @@
+"""A scripted model behind the HTTP dialect of vLLM 0.32, on a loopback port of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from specreason_graph.config import EndpointConfig
+from specreason_graph.testing.completions import Completions
+from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.model import ScriptedModel
+from specreason_graph.testing.pace import Pace
+from specreason_graph.testing.prefix_cache import PrefixCache
+from specreason_graph.testing.record import Record
+from specreason_graph.testing.request import Refusal
+from specreason_graph.testing.script import Script
+from specreason_graph.testing.template import TemplateName
+from specreason_graph.testing.tokenization import detokenized, tokenized
+from specreason_graph.testing.tokenizer import TokenizerName
+from specreason_graph.testing.tokenizer import tokenizer as built_tokenizer
+
+COMPLETIONS = "/v1/completions"
+
+
+class ScriptedServer:
+    """Use it as an async context manager: it listens inside, and its records can be read afterwards.
+
+    Example:
+        async with ScriptedServer(Script(["3 + 4 = 7."]), template="think") as server:
+            endpoint = connect("base", server.config)
+
+    Args:
+        script: what the model says.
+        tokenizer: which of the two tokenizers it has.
+        template: its chat template, which also says whether it is a thinking or an instruct model.
+        context: tokens of prompt and output together.
+        model: its name.
+        api_key: what clients must send as a bearer token under `/v1`; None lets all in.
+        pace: how fast it answers; None is at once.
+        cache_blocks: blocks of 16 tokens that its prefix cache holds; 0 turns caching off.
+        reports_cached: whether usage tells of cached tokens (vLLM's `--enable-prompt-tokens-details`).
+        max_logprobs: how many log-probabilities a token may be asked for.
+        bos: whether texts begin with a BOS token.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        tokenizer: TokenizerName = "a",
+        template: TemplateName = "instruct",
+        context: int = 4096,
+        model: str = "scripted",
+        api_key: str | None = None,
+        pace: Pace | None = None,
+        cache_blocks: int = 4096,
+        reports_cached: bool = True,
+        max_logprobs: int = 20,
+        bos: bool = False,
+    ) -> None:
+        self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script)
+        self.requests: list[Record] = []
+        """Every request, in the order they came."""
+        self.url = ""
+        """Address of the server; after the end of the context nothing answers there."""
+        self.running = 0
+        """Completions requests that are being answered now."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._peers: set[Any] = set()
+        self._key = api_key
+        self._faults: list[_Planned] = []
+        self._completions = Completions(
+            self.model, model, context, pace or Pace(), PrefixCache(cache_blocks), reports_cached, max_logprobs
+        )
+
+    @property
+    def config(self) -> EndpointConfig:
+        """How a client reaches this server."""
+        key = None if self._key is None else SecretStr(self._key)
+        return EndpointConfig(base_url=self.url, model=self._completions.name, api_key=key)
+
+    @property
+    def completions(self) -> list[Record]:
+        """The completions requests alone."""
+        return [record for record in self.requests if record.path == COMPLETIONS]
+
+    @property
+    def connections(self) -> int:
+        """Connections that clients have opened so far."""
+        return len(self._peers)
+
+    async def idle(self) -> None:
+        """Wait until no completions request is being answered."""
+        await self._idle.wait()
+
+    def fail(self, fault: Fault, *, path: str | None = COMPLETIONS, times: int | None = 1) -> None:
+        """Meet coming requests with a fault; faults of a path take their turns in the order they were planned.
+
+        Args:
+            fault: what goes wrong.
+            path: of requests to this path; None is any.
+            times: how often; None is always.
+        """
+        self._faults.append(_Planned(fault, path, times))
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**28)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # A generation stops with its client; idle connections are dropped after as long as vLLM keeps them.
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, keepalive_timeout=5.0, shutdown_timeout=0.0
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _handle(self, http: web.Request) -> web.StreamResponse:
+        try:
+            body = json.loads(await http.read() or b"{}")
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            return _refused(Refusal("1 validation error:\n  JSON decode error", kind="Bad Request"))
+        self._peers.add(http.transport and http.transport.get_extra_info("peername"))
+        record = Record(http.path, body)
+        self.requests.append(record)
+        with self._counted(record):
+            try:
+                return await self._answer(http, record)
+            except Refusal as refusal:
+                return _refused(refusal)
+            except asyncio.CancelledError:
+                record.aborted = not record.complete
+                raise
+            except ConnectionError:  # noticed in writing to it
+                record.aborted = not record.complete
+                return web.Response()
+
+    @contextmanager
+    def _counted(self, record: Record) -> Iterator[None]:
+        counts = record.path == COMPLETIONS
+        self.running += counts
+        if counts:
+            self._idle.clear()
+        try:
+            yield
+        finally:
+            self.running -= counts
+            if not self.running:
+                self._idle.set()
+
+    async def _answer(self, http: web.Request, record: Record) -> web.StreamResponse:
+        if http.path.startswith("/v1") and self._key and http.headers.get("Authorization") != f"Bearer {self._key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        fault = self._next_fault(http.path)
+        if fault is not None and fault.after is None and not fault.ignores and fault.kind != "end":
+            return await fault.strike(http)
+        self._check_model(record.body)
+        match http.method, http.path:
+            case "GET", "/health":
+                return web.Response()
+            case "GET", "/version":
+                return web.json_response({"version": "0.32.0"})
+            case "GET", "/v1/models":
+                return web.json_response(self._models())
+            case "POST", "/tokenize":
+                return web.json_response(tokenized(self.model, self._completions.context, record.body))
+            case "POST", "/detokenize":
+                return web.json_response(detokenized(self.model, record.body))
+            case "POST", "/v1/completions":
+                return await self._completions.answer(http, record, fault)
+        raise Refusal("Not Found", status=404, kind="Not Found")
+
+    def _next_fault(self, path: str) -> Fault | None:
+        planned = next((p for p in self._faults if p.path in (None, path) and p.left != 0), None)
+        if planned is None:
+            return None
+        if planned.left is not None:
+            planned.left -= 1
+        return planned.fault
+
+    def _check_model(self, body: dict[str, Any]) -> None:
+        served = self._completions.name
+        if body.get("model") not in (None, "", served):
+            raise Refusal(
+                f"The model `{body['model']}` does not exist. Valid aliases: {served}.",
+                status=404,
+                kind="NotFoundError",
+                param="model",
+            )
+
+    def _models(self) -> dict[str, Any]:
+        card = {"id": self._completions.name, "object": "model", "owned_by": "vllm"}
+        return {"object": "list", "data": [card | {"max_model_len": self._completions.context}]}
+
+
+@dataclass(slots=True)
+class _Planned:
+    fault: Fault
+    path: str | None
+    left: int | None
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    return web.json_response(refusal.document, status=refusal.status)

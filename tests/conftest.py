@@ -1,0 +1,93 @@
+"""How tests run the graph: on two scripted servers, as a user would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pytest
+
+from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.state import SpecReasonState, Step
+from specreason_graph.testing import Script, ScriptedServer, scripted_pair
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a run came to, and the servers that it ran on."""
+
+    state: SpecReasonState
+    events: list[dict[str, Any]]
+    base: ScriptedServer
+    draft: ScriptedServer
+
+    @property
+    def steps(self) -> list[Step]:
+        """The kept steps."""
+        return self.state["specreason_steps"]
+
+    @property
+    def texts(self) -> list[str]:
+        """Their texts without the blank lines around them."""
+        return [step["text"].strip() for step in self.steps]
+
+
+class Solve(Protocol):
+    """The `solve` fixture."""
+
+    def __call__(
+        self,
+        base: Script | ScriptedServer,
+        draft: Script | ScriptedServer,
+        *,
+        template: str = ...,
+        question: str = ...,
+        **settings: Any,
+    ) -> Awaitable[Solved]: ...
+
+
+@pytest.fixture
+def solve() -> Solve:
+    """Run the graph once; settings are the run's context."""
+
+    async def run(
+        base: Script | ScriptedServer,
+        draft: Script | ScriptedServer,
+        *,
+        template: Any = "think",
+        question: str = "How many legs have 3 cows?",
+        **settings: Any,
+    ) -> Solved:
+        async with scripted_pair(base, draft, template=template) as servers, Pair(servers.config) as pair:
+            graph = create_specreason(pair=pair).compile()
+            events: list[dict[str, Any]] = []
+            state: dict[str, Any] = {}
+            async for part in graph.astream(
+                {"messages": [("user", question)]},
+                {"recursion_limit": 1000},
+                context=Settings(**settings),
+                stream_mode=["custom", "values"],
+                version="v2",
+            ):
+                if part["type"] == "custom":
+                    events.append(part["data"])
+                else:
+                    state = part["data"]
+            return Solved(state, events, servers.base, servers.draft)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait for something that another thread or process does."""
+
+    def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.01)
+
+    return wait

@@ -1,0 +1,116 @@
+"""The engines that the contract is run on, each with what a test may expect of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+from pydantic import SecretStr
+
+from specreason_graph.config import EndpointConfig
+from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.testing import Pace, Script, ScriptedServer
+from specreason_graph.testing.template import TemplateName
+from specreason_graph.testing.tokenizer import TokenizerName
+
+MATHS = (
+    "A farmer has 3 cows and 4 hens. How many legs are there?\n\n"
+    "Think step by step. Put a blank line between steps. Put the final answer within \\boxed{}."
+)
+UNICODE = "Repeat this line and nothing else: 你好, naïve café 🙂🙂"
+SHORT = "Answer with one word and nothing else: which animal says moo?"
+
+_STEPS = [
+    "There are 3 cows with 4 legs each, so 3 * 4 = 12 legs:",
+    "There are 4 hens with 2 legs each, so 4 * 2 = 8 legs.",
+    "In words, 你好 🙂, that is naïve but right.",
+    "The total is 12 + 8 = 20 legs.",
+]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine behind its client."""
+
+    endpoint: Endpoint
+    config: EndpointConfig
+    tolerance: float = 1e-6
+    """By how much two log-probabilities of one token at one place may differ (nats)."""
+    close: str | None = None
+    """The marker that closes reasoning, for thinking models."""
+    settled: Callable[[], Awaitable[None]] | None = None
+    """Waits until the server has stopped generating, where it can be asked."""
+
+
+Opened = Callable[[], AbstractAsyncContextManager[Engine]]
+
+
+def scripted(tokenizer: TokenizerName, template: TemplateName) -> Opened:
+    """An engine that says a script, through the vLLM dialect."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Engine]:
+        server = ScriptedServer(
+            Script(_STEPS, answer="It is \\boxed{20}.", confidence=_wavering),
+            tokenizer=tokenizer,
+            template=template,
+            context=1024,
+            api_key="right",
+            pace=Pace(seconds_per_token=0.0002),
+        )
+        async with server, _connected(server.config) as endpoint:
+            close = None if template == "instruct" else "</think>"
+            yield Engine(endpoint, server.config, close=close, settled=server.idle)
+
+    return opened
+
+
+@contextmanager
+def llamacpp() -> Iterator[Opened]:
+    """A small real model under llama.cpp, started once."""
+    from specreason_graph.embedded import embedded_pair
+    from specreason_graph.weights import pull
+
+    with embedded_pair(pull("cross-tokenizer")) as pair:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Engine]:
+            async with _connected(pair.base) as endpoint:
+                yield Engine(endpoint, pair.base, tolerance=0.1)
+
+        yield opened
+
+
+@contextmanager
+def served() -> Iterator[Opened]:
+    """A vLLM server that runs elsewhere, such as on a GPU; the two variables say where."""
+    url = os.environ.get("SPECREASON_CONTRACT_URL")
+    if url is None:
+        pytest.skip(
+            "set SPECREASON_CONTRACT_URL (and _KEY) to run the contract on a vLLM server with an instruct model"
+        )
+    key = os.environ.get("SPECREASON_CONTRACT_KEY")
+    config = EndpointConfig(base_url=url, api_key=None if key is None else SecretStr(key))
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Engine]:
+        async with _connected(config) as endpoint:
+            yield Engine(endpoint, config, tolerance=0.1)
+
+    yield opened
+
+
+def _wavering(transcript: str, token: str) -> float:
+    return 0.5 + len(token) / 100 + (len(transcript) % 7) / 50
+
+
+@asynccontextmanager
+async def _connected(config: EndpointConfig) -> AsyncIterator[Endpoint]:
+    endpoint = connect("base", config)
+    try:
+        yield endpoint
+    finally:
+        await endpoint.aclose()

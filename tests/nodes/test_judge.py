@@ -1,0 +1,104 @@
+"""Accept or reject, with a reason."""
+
+import pytest
+from conftest import Solve
+
+from specreason_graph.testing import Script, ScriptedServer
+
+STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
+WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 11."]
+
+
+async def test_scores_at_or_above_the_threshold_are_kept(solve: Solve) -> None:
+    solved = await solve(Script(STEPS, answer="12", scores=[7, 6, 9]), Script(WRONG))
+    assert [step["source"] for step in solved.steps] == ["draft", "base", "draft"]
+    assert solved.steps[1]["rejected_text"] == "3 * 4 = 11 legs.\n\n"
+    assert solved.steps[1]["text"] == "3 * 4 = 12 legs.\n\n"
+    assert solved.steps[1]["label_probs"] == {"6": pytest.approx(0.9)}
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [({"The": 0.6, "9": 0.3}, "no_label"), ({"The": 0.9}, "no_labels")],
+)
+async def test_a_judge_that_gives_no_label_rejects_with_a_reason(
+    solve: Solve, labels: dict[str, float], reason: str
+) -> None:
+    """Never a silent 0, which looks like a strict judge."""
+    solved = await solve(Script(STEPS, scores=[labels]), Script(WRONG))
+    assert solved.steps[0]["reject_reason"] == reason
+    assert solved.steps[0]["score"] is None
+
+
+async def test_the_judge_reads_the_step_behind_what_base_has_in_its_cache(solve: Solve) -> None:
+    """One prompt: ledger, step, request; at most the step, the request and two blocks of 16 are computed."""
+    base = ScriptedServer(Script(STEPS * 3, answer="12"), template="think")
+    solved = await solve(base, Script([f"{s} {n}" for n in (1, 2, 3) for s in STEPS]))
+    judged = [r for r in base.completions if r.body["max_tokens"] == 1]
+    requests = [len(r.prompts[0]) - r.cached_tokens for r in judged]
+    suffix = min(requests)
+    assert len(judged) == len(solved.steps)
+    assert max(requests[1:]) <= suffix + max(len(step["ids"]["base"]) for step in solved.steps) + 32
+
+
+async def test_likelihood_rejects_the_one_token_that_base_would_not_write(solve: Solve) -> None:
+    solved = await solve(Script(STEPS, answer="12"), Script(WRONG), judge="likelihood", template="instruct")
+    step = solved.steps[1]
+    assert (step["source"], step["reject_reason"]) == ("base", "likelihood")
+    assert step["spots"] is not None
+    worst = min(step["spots"], key=lambda spot: spot["base_logprob"])
+    assert "1" in worst["text"]
+    assert worst["at_most"] or worst["base_logprob"] < -2
+
+
+async def test_likelihood_works_across_two_tokenizers(solve: Solve) -> None:
+    base = ScriptedServer(Script(STEPS, answer="12"), tokenizer="a")
+    draft = ScriptedServer(Script(WRONG), tokenizer="b")
+    solved = await solve(base, draft, judge="likelihood", template="instruct")
+    assert [step["source"] for step in solved.steps][:2] == ["draft", "base"]
+    assert solved.texts[:2] == STEPS[:2]
+
+
+async def test_likelihood_asks_for_few_tokens_only(solve: Solve) -> None:
+    same = Script([" ".join(f"Word{n}" for n in range(60)) + ".", "So 12."])
+    solved = await solve(same, same, judge="likelihood", spots=4, template="instruct")
+    assert [len(step["spots"] or []) for step in solved.steps] == [4, 5]  # the last one's end is asked about too
+
+
+async def test_a_draft_that_stops_too_early_is_found_by_its_end(solve: Solve) -> None:
+    """No word of it is wrong; base only would not stop there."""
+    solved = await solve(
+        Script(STEPS, answer="12"), Script(["There are 3 cows."]), judge="likelihood", template="instruct"
+    )
+    assert solved.steps[0]["reject_reason"] == "likelihood"
+    assert solved.texts[-1] == "So 12."
+
+
+async def test_repeated_drafts_go_to_base_once_and_then_the_answer_is_forced(solve: Solve) -> None:
+    looping = Script(lambda said: "Let me check that again.\n\n")
+    solved = await solve(Script(["Start.", "On with it.", "Then this.", "So 12."], answer="12"), looping)
+    assert [step["reject_reason"] for step in solved.steps].count("loop") == 1
+    assert solved.state["specreason_ended"] == "loop"
+    assert solved.state["specreason_answer"] == "12"
+    assert len(solved.steps) <= 4
+
+
+async def test_a_loop_costs_no_judge_call(solve: Solve) -> None:
+    looping = Script(lambda said: "Let me check that again.\n\n")
+    solved = await solve(Script(["Start.", "On with it."], answer="12"), looping)
+    judged = [e for e in solved.events if e["event"] == "step_judged" and e["verdict"]["judge_tokens"]]
+    assert (
+        len(judged)
+        == solved.state["specreason_usage"]["judge"]["requests"]
+        < sum(e["event"] == "step_judged" for e in solved.events)
+    )
+
+
+async def test_a_draft_too_long_for_base_s_context_is_rejected(solve: Solve) -> None:
+    """With two tokenizers one text may be many more tokens for base."""
+    base = ScriptedServer(Script(["Short.", "So 12."], answer="12"), tokenizer="b", template="think", context=460)
+    draft = ScriptedServer(
+        Script(["The total number of the remaining 🙂 items. " * 9]), tokenizer="a", template="think"
+    )
+    solved = await solve(base, draft, answer_budget=40)
+    assert solved.state["specreason_answer"] == "12"

@@ -1,0 +1,62 @@
+"""A paced server must keep its pace: benchmarks stand on it. Orders of magnitude only, since test machines vary."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from specreason_graph.testing import Pace, Script, ScriptedServer
+
+from .conftest import Client
+
+COWS = Script(["cow " * 200])
+
+
+async def test_tokens_come_at_their_pace(client: Client) -> None:
+    """Guards the absolute schedule: sleeps that wake up late must not add up over many short intervals."""
+    async with ScriptedServer(COWS, pace=Pace(ttft=0.02, seconds_per_token=0.0005)) as server:
+        prompt = await client.opening(server)
+        began = time.perf_counter()
+        await client.complete(server, prompt, max_tokens=161)
+        assert 0.1 <= time.perf_counter() - began < 0.25
+
+
+async def test_only_uncached_prompt_tokens_cost_time(client: Client) -> None:
+    """Guards the price of a judge: the prefill of what is cached is free."""
+    async with ScriptedServer(COWS, pace=Pace(prompt_tokens_per_second=10_000)) as server:
+        prompt = [5] * 1001
+        seconds = []
+        for _ in range(2):
+            began = time.perf_counter()
+            await client.complete(server, prompt, max_tokens=1)
+            seconds.append(time.perf_counter() - began)
+        assert seconds[0] >= 0.1
+        assert seconds[1] < 0.05
+
+
+async def test_prompts_of_one_request_are_decoded_side_by_side(client: Client) -> None:
+    """Guards batched reads: several prompts cost their prefill, and the time of the longest answer."""
+    async with ScriptedServer(COWS, pace=Pace(seconds_per_token=0.01)) as server:
+        prompts = [await client.opening(server, question) for question in ("1?", "2?", "3?")]
+        began = time.perf_counter()
+        await client.complete(server, prompts, max_tokens=4)
+        assert 0.03 <= time.perf_counter() - began < 0.08
+
+
+async def test_requests_do_not_wait_for_each_other(client: Client) -> None:
+    """Guards concurrency: a pace is that of each request."""
+    async with ScriptedServer(COWS, pace=Pace(ttft=0.05)) as server:
+        began = time.perf_counter()
+        await asyncio.gather(*(client.complete(server, [5], max_tokens=1) for _ in range(8)))
+        assert 0.05 <= time.perf_counter() - began < 0.2
+
+
+async def test_an_aborted_request_stops_at_its_pace(client: Client) -> None:
+    """Guards cuts under pace: only what was due has been generated."""
+    async with ScriptedServer(COWS, pace=Pace(seconds_per_token=0.005)) as server:
+        body = {"prompt": [5], "max_tokens": 100, "stream": True}
+        async with client.session.post(f"{server.url}/v1/completions", json=body) as response:
+            await response.content.readuntil(b"\n\n")
+        async with asyncio.timeout(1):
+            await server.idle()
+        assert 1 <= server.completions[0].tokens < 20
