@@ -24,10 +24,10 @@ from math_verify import parse, verify
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from specreason_graph.embedded import embedded_pair
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.conversation import chat_messages
+from specreason_graph.embedded import embedded_pair
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.presets import builtin
 from specreason_graph.settings import Role

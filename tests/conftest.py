@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.state import SpecReasonState, Step
@@ -65,7 +66,7 @@ def solve() -> Solve:
             events: list[dict[str, Any]] = []
             state: dict[str, Any] = {}
             async for part in graph.astream(
-                {"messages": [("user", question)]},
+                {"messages": [HumanMessage(question)]},
                 {"recursion_limit": 1000},
                 context=Settings(**settings),
                 stream_mode=["custom", "values"],

@@ -3,26 +3,33 @@
 import io
 import json
 import logging
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from specreason_graph import ConfigError, Pair, Settings, create_specreason
 from specreason_graph.errors import EndpointError, EndpointFailed
-from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
+from specreason_graph.presets import builtin
+from specreason_graph.testing import Fault, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
-QUESTION = {"messages": [("user", "How many legs have 3 cows?")]}
+QUESTION: Any = {"messages": [("user", "How many legs have 3 cows?")]}
 
 
 def config(thread: str = "t") -> Any:
     return {"configurable": {"thread_id": thread}, "recursion_limit": 200}
+
+
+async def fail_after_the_first_step(graph: Any, servers: ScriptedPair) -> None:
+    async for event in graph.astream(QUESTION, config(), stream_mode="custom"):
+        if event["event"] == "step_accepted":
+            servers.base.fail(Fault("status", status=500), times=None)
 
 
 async def test_four_nodes_and_labelled_edges_on_the_threshold() -> None:
@@ -61,22 +68,20 @@ async def test_every_knob_can_be_set_per_run() -> None:
 )
 async def test_settings_that_can_not_work_name_the_field(settings: dict[str, Any], names: str) -> None:
     async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
-        with pytest.raises(ConfigError, match=f"^{names}"):
+        with pytest.raises(ConfigError, match=rf"^{names}"):
             await create_specreason(pair=pair).compile().ainvoke(QUESTION, context=Settings(**settings))
         assert not servers.base.completions
         assert not servers.draft.completions
 
 
 @pytest.mark.parametrize("messages", [[], [("user", "  ")], [("user", "x"), ("ai", "y")]])
-async def test_a_missing_question_is_refused(messages: list[Any]) -> None:
+async def test_a_missing_question_is_refused(messages: Any) -> None:
     async with scripted_pair(Script(STEPS), Script(STEPS)) as servers, Pair(servers.config) as pair:
-        with pytest.raises(ConfigError, match="^messages"):
+        with pytest.raises(ConfigError, match=r"^messages"):
             await create_specreason(pair=pair).compile().ainvoke({"messages": messages})
 
 
 async def test_labels_that_are_no_single_token_are_found_before_the_first_step() -> None:
-    from specreason_graph.presets import builtin
-
     judge = builtin().judge("paper").model_copy(update={"name": "words", "labels": ("not at all", "very much")})
     async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, judges=[judge]).compile()
@@ -90,7 +95,7 @@ async def test_a_second_question_on_a_thread_starts_a_fresh_run() -> None:
     async with scripted_pair(base, replace(base), template="instruct") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
         first = await graph.ainvoke(QUESTION, config())
-        second = await graph.ainvoke({"messages": [("user", "And in dozens?")]}, config())
+        second = await graph.ainvoke({"messages": [HumanMessage("And in dozens?")]}, config())
         assert len(first["specreason_steps"]) == len(second["specreason_steps"]) == len(STEPS)
         assert second["specreason_usage"]["draft"]["requests"] == len(STEPS)
         assert [message.type for message in second["messages"]] == ["human", "ai", "human", "ai"]
@@ -108,9 +113,7 @@ async def test_a_failed_run_resumes_with_what_it_has(tmp_path: Path) -> None:
             graph = create_specreason(pair=pair).compile(checkpointer=saver)
             if attempt == "fails":
                 with pytest.raises(EndpointFailed):
-                    async for event in graph.astream(QUESTION, config(), stream_mode="custom"):
-                        if event["event"] == "step_accepted":
-                            servers.base.fail(Fault("status", status=500), times=None)
+                    await fail_after_the_first_step(graph, servers)
             else:
                 state = await graph.ainvoke(None, config())
             requests += [(r.path, len(r.prompts)) for r in servers.draft.completions]
@@ -121,11 +124,8 @@ async def test_a_failed_run_resumes_with_what_it_has(tmp_path: Path) -> None:
 async def test_an_error_in_the_middle_carries_the_steps_that_were_kept() -> None:
     async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
-        stream = graph.astream(QUESTION, config(), stream_mode="custom")
         with pytest.raises(EndpointError) as caught:
-            async for event in stream:
-                if event["event"] == "step_accepted":
-                    servers.base.fail(Fault("status", status=500), times=None)
+            await fail_after_the_first_step(graph, servers)
         assert [step["text"].strip() for step in caught.value.steps] == STEPS[:1]
 
 
@@ -145,11 +145,12 @@ async def test_a_parents_own_keys_are_left_alone() -> None:
         answer: str
 
     async with scripted_pair(Script(STEPS, answer="12"), Script(STEPS)) as servers, Pair(servers.config) as pair:
+        question: Any = {**QUESTION, "steps": ["mine"], "answer": "mine"}
         parent = StateGraph(Parent)
         parent.add_node("reason", create_specreason(pair=pair).compile())
         parent.add_edge(START, "reason")
         parent.add_edge("reason", END)
-        state = await parent.compile().ainvoke({**QUESTION, "steps": ["mine"], "answer": "mine"})
+        state = await parent.compile().ainvoke(question)
         assert (state["steps"], state["answer"]) == (["mine"], "mine")
         assert state["messages"][-1].text == "So 12."
         assert not any(key.startswith("specreason") for key in state)
@@ -162,23 +163,30 @@ async def test_the_key_is_nowhere_but_in_the_requests(tmp_path: Path, caplog: py
     draft = ScriptedServer(Script(STEPS), api_key=key, template="think")
     caplog.set_level(logging.DEBUG)
     seen = io.StringIO()
-    async with scripted_pair(base, draft) as servers, Pair(servers.config) as pair:
-        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "run.sqlite")) as saver:
-            graph = create_specreason(pair=pair).compile(checkpointer=saver)
-            modes: Any = ["custom", "values", "updates", "debug", "messages"]
-            async for part in graph.astream(QUESTION, config(), stream_mode=modes):
-                seen.write(repr(part))
-            seen.write(json.dumps([graph.get_context_jsonschema(), graph.get_input_jsonschema()]))
-            seen.write(repr(pair.__dict__) + repr(servers.config) + str(servers.config.model_dump_json()))
-            servers.base.fail(Fault("status", status=400), times=None)
-            with pytest.raises(EndpointError) as caught:
-                await graph.ainvoke(QUESTION, config("other"))
-            seen.write(f"{caught.value!r} {caught.value} {pickle.dumps(str(caught.value))!r}")
-    on_disk = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    async with (
+        scripted_pair(base, draft) as servers,
+        Pair(servers.config) as pair,
+        AsyncSqliteSaver.from_conn_string(str(tmp_path / "run.sqlite")) as saver,
+    ):
+        graph = create_specreason(pair=pair).compile(checkpointer=saver)
+        modes: Any = ["custom", "values", "updates", "debug", "messages"]
+        async for part in graph.astream(QUESTION, config(), stream_mode=modes):
+            seen.write(repr(part))
+        seen.write(json.dumps([graph.get_context_jsonschema(), graph.get_input_jsonschema()]))
+        seen.write(repr(pair.__dict__) + repr(servers.config) + str(servers.config.model_dump_json()))
+        servers.base.fail(Fault("status", status=400), times=None)
+        with pytest.raises(EndpointError) as caught:
+            await graph.ainvoke(QUESTION, config("other"))
+        seen.write(f"{caught.value!r} {caught.value}")
+    on_disk = contents(tmp_path)
     assert b"specreason_steps" in on_disk
     assert key.encode() not in on_disk
     assert key not in seen.getvalue()
     assert key not in caplog.text
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
 async def test_a_wrong_key_says_what_to_set_and_not_the_key() -> None:

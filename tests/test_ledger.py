@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.endpoint import connect
@@ -61,7 +62,7 @@ async def _check(
     draft = ScriptedServer(Script(_spelled(by_draft)), template="think", tokenizer="b" if two_tokenizers else "a")
     async with scripted_pair(base, draft) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=Settings(judge=judge, step_tokens=cap, max_steps=8)).compile()
-        state = await graph.ainvoke({"messages": [("user", "?")]}, {"recursion_limit": 100})
+        state = await graph.ainvoke({"messages": [HumanMessage("?")]}, {"recursion_limit": 100})
         steps: list[Step] = state["specreason_steps"]
         roles: list[tuple[Role, ScriptedServer]] = [("base", base), ("draft", draft)]
         for role, server in roles:

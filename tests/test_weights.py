@@ -173,7 +173,7 @@ async def test_a_pull_that_gave_up_leaves_its_finished_parts_for_the_next(no_hub
 
 async def test_a_damaged_part_is_fetched_anew(no_hub: Mirror, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache/big-part3.whl").write_bytes(b"half of something else")
+    (tmp_path / "cache/big-part3.whl").write_bytes(b"?" * 500)
     assert (await fetch()).base.read_bytes() == BASE
 
 

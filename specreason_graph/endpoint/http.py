@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from yarl import URL
 
 from specreason_graph.config import EndpointConfig
 from specreason_graph.errors import (
@@ -27,7 +28,10 @@ from specreason_graph.errors import (
 )
 
 _KEEP_ALIVE = 4.0  # seconds; vLLM drops idle connections after 5
-_OVERFLOW = re.compile(r"maximum (context|model) length|context size|exceed_context|context length", re.IGNORECASE)
+_OVERFLOW = re.compile(
+    r"maximum (context|model) length|context (size|length)|exceed_context|max_model_len|max_tokens must be at least",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Http:
     """Requests to one server; a session a running event loop, since aiohttp binds to its loop."""
 
     def __init__(self, role: str, config: EndpointConfig) -> None:
-        self.name = f"{role} endpoint {config.base_url}"
+        self.name = f"{role} endpoint {URL(config.base_url).with_user(None)}"
         self._config = config
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
 
@@ -56,7 +60,9 @@ class Http:
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """POST, then yield each server-sent event's document; leaving early closes the connection."""
-        async with self._open("POST", path, body) as response, self._translated():
+        async with self._open("POST", path, body) as response:
+            if response.content_type != "text/event-stream":
+                raise self.malformed(f"answered {response.content_type}, not a stream of events")
             async for line in response.content:
                 event = self._event(line)
                 if event is not None:
@@ -71,6 +77,14 @@ class Http:
     def malformed(self, what: str) -> MalformedResponse:
         """The error for an answer that is not of the promised shape."""
         return MalformedResponse(f"{self.name}: {what}; is its dialect ({self._config.dialect}) right?")
+
+    @contextmanager
+    def shape(self, path: str) -> Iterator[None]:
+        """Around the reading of an answer: what it lacks is a `MalformedResponse`."""
+        try:
+            yield
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise self.malformed(f"{path} answers in another shape ({type(error).__name__}: {error})") from None
 
     @asynccontextmanager
     async def _open(
@@ -114,8 +128,7 @@ class Http:
         return self._sessions[loop].client
 
     async def _json(self, response: aiohttp.ClientResponse) -> Any:
-        async with self._translated():
-            raw = await response.read()
+        raw = await response.read()
         try:
             return json.loads(raw)
         except ValueError:

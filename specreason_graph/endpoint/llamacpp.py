@@ -55,11 +55,9 @@ class LlamaCppEndpoint:
             ConfigError: the configured model is not served here.
         """
         if self._card is None:
-            try:
+            with self._http.shape("/v1/models or /props"):
                 served = (await self._http.get("/v1/models"))["data"][0]["id"]
                 context = (await self._http.get("/props"))["default_generation_settings"]["n_ctx"]
-            except (KeyError, IndexError, TypeError):
-                raise self._http.malformed("/v1/models and /props name no model with a context") from None
             if self._wanted not in (None, served):
                 raise ConfigError(f"{self.name} serves {served}, not model {self._wanted!r}")
             self._card = ModelCard(served, context)
@@ -72,19 +70,18 @@ class LlamaCppEndpoint:
             "add_generation_prompt": True,
             "chat_template_kwargs": dict(template),
         }
-        text = (await self._http.post("/apply-template", body))["prompt"]
-        tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-        return Rendered(text, tokens["tokens"])
+        with self._http.shape("/apply-template or /tokenize"):
+            text = (await self._http.post("/apply-template", body))["prompt"]
+            tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
+            return Rendered(text, tokens["tokens"])
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`/tokenize` with the bytes of each piece."""
         body = {"content": text, "add_special": False, "parse_special": control, "with_pieces": True}
-        tokens = (await self._http.post("/tokenize", body))["tokens"]
-        try:
+        with self._http.shape("/tokenize"):
+            tokens = (await self._http.post("/tokenize", body))["tokens"]
             widths = [len(t["piece"].encode() if isinstance(t["piece"], str) else t["piece"]) for t in tokens]
             return Encoded([token["id"] for token in tokens], widths)
-        except (KeyError, TypeError):
-            raise self._http.malformed("/tokenize gives no pieces") from None
 
     async def generate(
         self,
@@ -110,31 +107,37 @@ class LlamaCppEndpoint:
             "cache_prompt": True,
             "stream": True,
         }
-        held, told = _Held(), 0
+        held, told, last = _Held(), 0, None
         async with aclosing(self._http.events("/completion", body)) as events:
             async for event in events:
                 if event.get("stop"):
-                    yield await self._last(event, held, boundary, close)
-                    return
-                held.ids += event["tokens"]
-                held.logprobs += [p["logprob"] for p in self._probabilities(event)]
-                held.count += event["tokens_predicted"] - told
-                told = event["tokens_predicted"]
-                if event["content"]:
-                    yield await self._chunk(event["content"], held)
+                    last = event
+                    continue  # to the end: a connection whose answer was not read can't be used again
+                with self._http.shape("/completion"):
+                    held.ids += event["tokens"]
+                    held.logprobs += [p["logprob"] for p in self._probabilities(event)]
+                    held.count += event["tokens_predicted"] - told
+                    told, text = event["tokens_predicted"], event["content"]
+                if text:
+                    yield await self._chunk(text, held)
                     held = _Held()
-        raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
+        if last is None:
+            raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
+        with self._http.shape("/completion"):
+            whole = await self._last(last, held, boundary, close)
+        yield whole
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/completion` with every prompt, one token each."""
         body = {"prompt": prompts, "n_predict": 1, "temperature": 0, "n_probs": top, "cache_prompt": True}
         answer = await self._http.post("/completion", body)
-        results = sorted(answer if isinstance(answer, list) else [answer], key=lambda result: int(result["index"]))
-        if len(results) != len(prompts):
-            raise self._http.malformed(f"{len(results)} answers to {len(prompts)} prompts")
-        first = [self._probabilities(result)[0] for result in results]
-        items = [Reading(p["id"], {t["id"]: t["logprob"] for t in p["top_logprobs"]}) for p in first]
-        usages = [_usage(result) for result in results]
+        with self._http.shape("/completion"):
+            results = sorted(answer if isinstance(answer, list) else [answer], key=lambda result: int(result["index"]))
+            first = [self._probabilities(result)[0] for result in results]
+            items = [Reading(p["id"], {t["id"]: t["logprob"] for t in p["top_logprobs"]}) for p in first]
+            usages = [_usage(result) for result in results]
+        if len(items) != len(prompts):
+            raise self._http.malformed(f"{len(items)} answers to {len(prompts)} prompts")
         cached = [usage.cached_tokens for usage in usages if usage.cached_tokens is not None]
         total = Usage(
             sum(usage.prompt_tokens for usage in usages),

@@ -53,10 +53,8 @@ class VllmEndpoint:
         """
         if self._card is None:
             served = await self._http.get("/v1/models")
-            try:
+            with self._http.shape("/v1/models"):
                 models = {m["id"]: m.get("max_model_len") for m in served["data"]}
-            except (KeyError, TypeError):
-                raise self._http.malformed("/v1/models lists no models") from None
             name = self._wanted or next(iter(models), "")
             if name not in models:
                 raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
@@ -74,7 +72,8 @@ class VllmEndpoint:
         }
         ids = self._ids(await self._post("/tokenize", body))
         text = await self._post("/detokenize", {"tokens": ids})
-        return Rendered(text["prompt"], ids)
+        with self._http.shape("/detokenize"):
+            return Rendered(text["prompt"], ids)
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`POST /tokenize`, in pieces where the text spells a control token that is to stay text."""
@@ -114,6 +113,7 @@ class VllmEndpoint:
             "stream_options": {"include_usage": True},
         }
         last: tuple[Chunk, Ending, tuple[int, float] | None] | None = None
+        usage: Usage | None = None
         async with aclosing(self._http.events("/v1/completions", body)) as events:
             async for event in events:
                 for choice in event.get("choices", ()):
@@ -122,12 +122,12 @@ class VllmEndpoint:
                         yield chunk
                     else:
                         last = self._ended(choice, chunk, close)
-                if last is not None and event.get("usage"):
-                    chunk, why, closing = last
-                    end = End(why, _usage(event["usage"]), closing)
-                    yield Chunk(chunk.text, chunk.ids, chunk.logprobs, end)
-                    return
-        raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
+                if event.get("usage"):
+                    usage = self._usage(event)
+        if last is None or usage is None:
+            raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
+        chunk, why, closing = last  # only now: a connection whose answer was not read to its end can't be used again
+        yield Chunk(chunk.text, chunk.ids, chunk.logprobs, End(why, usage, closing))
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/v1/completions` with every prompt, one token each."""
@@ -141,10 +141,11 @@ class VllmEndpoint:
             "return_tokens_as_token_ids": True,
         }
         answer = await self._post("/v1/completions", body)
-        choices = sorted(answer.get("choices", ()), key=lambda choice: int(choice["index"]))
+        with self._http.shape("/v1/completions"):
+            choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
         if len(choices) != len(prompts):
             raise self._http.malformed(f"{len(choices)} answers to {len(prompts)} prompts")
-        usage = _usage(answer["usage"])
+        usage = self._usage(answer)
         if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
             usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
         return Readings([self._reading(choice) for choice in choices], usage)
@@ -171,11 +172,9 @@ class VllmEndpoint:
             if choice.get("text"):
                 raise NoLogprobs(f"{self.name} gives no log-probabilities: is it vLLM, or does a proxy drop them?")
             return Chunk()
-        return Chunk(
-            choice.get("text", ""),
-            [self._id(token) for token in logprobs["tokens"]],
-            list(logprobs["token_logprobs"]),
-        )
+        with self._http.shape("/v1/completions"):
+            ids = [self._id(token) for token in logprobs["tokens"]]
+            return Chunk(choice["text"], ids, list(logprobs["token_logprobs"]))
 
     def _id(self, token: str) -> int:
         prefix, _, number = token.partition(":")
@@ -205,13 +204,15 @@ class VllmEndpoint:
         logprobs = choice.get("logprobs")
         if not logprobs or not logprobs.get("top_logprobs"):
             raise NoLogprobs(f"{self.name} gives no top log-probabilities (start vLLM with --max-logprobs 20 or more)")
-        top = {self._id(token): float(value) for token, value in logprobs["top_logprobs"][0].items()}
-        return Reading(self._id(logprobs["tokens"][0]), top)
+        with self._http.shape("/v1/completions"):
+            top = {self._id(token): float(value) for token, value in logprobs["top_logprobs"][0].items()}
+            return Reading(self._id(logprobs["tokens"][0]), top)
 
-
-def _usage(usage: dict[str, Any]) -> Usage:
-    details = usage.get("prompt_tokens_details") or {}
-    return Usage(usage["prompt_tokens"], details.get("cached_tokens"), usage.get("completion_tokens", 0))
+    def _usage(self, answer: dict[str, Any]) -> Usage:
+        with self._http.shape("/v1/completions"):
+            usage = answer["usage"]
+            details = usage.get("prompt_tokens_details") or {}
+            return Usage(usage["prompt_tokens"], details.get("cached_tokens"), usage.get("completion_tokens", 0))
 
 
 def _widths(strings: list[str], text: str) -> list[int]:

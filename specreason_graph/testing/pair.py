@@ -32,8 +32,11 @@ async def scripted_pair(
     """Start a pair of servers.
 
     Example:
-        async with scripted_pair(Script(["3 + 4 = 7."], scores=[2]), Script(["3 + 4 = 8."])) as pair:
-            graph = create_specreason(pair=pair.config).compile()
+        async with (
+            scripted_pair(Script(["3 + 4 = 7."], scores=[2]), Script(["3 + 4 = 8."])) as servers,
+            Pair(servers.config) as pair,
+        ):
+            graph = create_specreason(pair=pair).compile()
 
     Args:
         base: script of the base model, or a server that is not running yet, for any other option of one.

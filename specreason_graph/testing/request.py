@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from specreason_graph.testing.tokenizer import ByteTokenizer
 
@@ -13,13 +13,21 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Refusal(Exception):
-    """A request that is answered with an error document."""
+    """A request that is answered with an error document; `value` is what `param` has that can't be."""
 
     def __init__(
-        self, message: str, *, status: int = 400, kind: str = "BadRequestError", param: str | None = None
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "BadRequestError",
+        param: str | None = None,
+        value: object = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        if kind == "BadRequestError" and param is not None:
+            message += f" (parameter={param})" if value is None else f" (parameter={param}, value={value})"
         self.document = {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
 
@@ -33,7 +41,7 @@ class CompletionRequest(BaseModel):
     """The body of `POST /v1/completions`; unknown fields are ignored, as by vLLM."""
 
     model: str | None = None
-    prompt: list[int] | list[list[int]] | str | list[str]
+    prompt: list[NonNegativeInt] | list[list[NonNegativeInt]] | str | list[str]
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -69,20 +77,12 @@ def parsed(model: type[_Body], body: dict[str, Any]) -> _Body:
     """
     try:
         return model.model_validate(body)
-    except ValidationError as error:
-        field = str(error.errors()[0]["loc"][0])
-        raise Refusal(str(error), kind="Bad Request", param=field) from None
-
-
-def check_ids(ids: Sequence[int], vocabulary: int) -> None:
-    """Refuse ids that are none.
-
-    Raises:
-        Refusal: an id is beyond the vocabulary.
-    """
-    for token in (max(ids, default=0), min(ids, default=0)):
-        if not 0 <= token < vocabulary:
-            raise Refusal(f"Token id {token} is out of vocabulary")
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+        lines = [str(error | {"loc": f"body.{error['loc'][0] if error['loc'] else ''}"}) for error in errors]
+        message = "\n  ".join([f"{len(lines)} validation error{'s' * (len(lines) > 1)}:", *lines])
+        param = f"body.{errors[0]['loc'][0]}" if errors[0]["loc"] else "body"
+        raise Refusal(message, kind="Bad Request", param=param) from None
 
 
 def check(
@@ -93,32 +93,57 @@ def check(
     Raises:
         Refusal: the request can't be served.
     """
-    if request.stream_options and not request.stream:
-        raise Refusal("Stream options can only be defined when `stream=True`.", param="stream_options")
     wanted = 16 if request.max_tokens is None else request.max_tokens
-    if wanted > context:
-        raise Refusal(
-            f"max_tokens={wanted} cannot be greater than max_model_len={context}. Please request fewer output tokens.",
-            param="max_tokens",
-        )
+    _check_fields(request, wanted, context=context, vocabulary=vocabulary, max_logprobs=max_logprobs)
     if not prompts:
         raise Refusal("You must pass at least one prompt")
     for prompt in prompts:
         if not prompt:
             raise Refusal("The decoder prompt cannot be empty")
-        check_ids(prompt, vocabulary)
+        if max(prompt) >= vocabulary:
+            raise Refusal(f"Token id {max(prompt)} is out of vocabulary")
         if len(prompt) > context:
+            at_least = "at least " if len(prompt) == context + 1 else ""
             raise Refusal(
                 f"This model's maximum context length is {context} tokens. However, your prompt contains "
-                f"{len(prompt)} input tokens, which exceeds this limit even without any output tokens. "
+                f"{at_least}{len(prompt)} input tokens, which exceeds this limit even without any output tokens. "
                 "Please reduce the length of the input prompt.",
                 param="input_tokens",
+                value=len(prompt),
             )
         room = min(wanted, context - len(prompt))  # vLLM clamps to what is left, but not to nothing
         if room < 1:
-            raise Refusal(f"max_tokens must be at least 1, got {room}.", param="max_tokens")
-    if request.logprobs is not None and request.logprobs > max_logprobs:
+            raise Refusal(f"max_tokens must be at least 1, got {room}.", param="max_tokens", value=room)
+
+
+def _check_fields(
+    request: CompletionRequest, max_tokens: int, *, context: int, vocabulary: int, max_logprobs: int
+) -> None:
+    if request.stream_options and not request.stream:
+        raise Refusal("Stream options can only be defined when `stream=True`.", param="stream_options")
+    if "" in request.stops:
+        raise Refusal("stop cannot contain an empty string.")
+    if max_tokens > context:
         raise Refusal(
-            f"Requested sample logprobs of {request.logprobs}, which is greater than max allowed: {max_logprobs}",
+            f"max_tokens={max_tokens} cannot be greater than max_model_len={context}. "
+            "Please request fewer output tokens.",
+            param="max_tokens",
+            value=max_tokens,
+        )
+    unknown = [token for token in request.stop_token_ids or () if not 0 <= token < vocabulary]
+    if unknown:
+        raise Refusal(
+            f"token_id(s) {unknown} in stop_token_ids contain out-of-vocab token ids. Vocabulary size: {vocabulary}",
+            param="stop_token_ids",
+            value=unknown,
+        )
+    logprobs = 0 if request.logprobs is None else request.logprobs
+    if logprobs < -1:
+        raise Refusal("`logprobs` must be a positive value or -1.", param="logprobs", value=logprobs)
+    logprobs = vocabulary if logprobs == -1 else logprobs
+    if logprobs > max_logprobs:
+        raise Refusal(
+            f"Requested sample logprobs of {logprobs}, which is greater than max allowed: {max_logprobs}",
             param="logprobs",
+            value=logprobs,
         )

@@ -33,6 +33,8 @@ COMPLETIONS = "/v1/completions"
 class ScriptedServer:
     """Use it as an async context manager: it listens inside, and its records can be read afterwards.
 
+    Sampling settings and seeds are recorded, but change nothing of what it says.
+
     Example:
         async with ScriptedServer(Script(["3 + 4 = 7."]), template="think") as server:
             endpoint = connect("base", server.config)
@@ -183,9 +185,9 @@ class ScriptedServer:
                 return web.json_response(tokenized(self.model, self._completions.context, record.body))
             case "POST", "/detokenize":
                 return web.json_response(detokenized(self.model, record.body))
-            case "POST", "/v1/completions":
+            case "POST", path if path == COMPLETIONS:
                 return await self._completions.answer(http, record, fault)
-        raise Refusal("Not Found", status=404, kind="Not Found")
+        return web.json_response({"detail": "Not Found"}, status=404)
 
     def _next_fault(self, path: str) -> Fault | None:
         planned = next((p for p in self._faults if p.path in (None, path) and p.left != 0), None)

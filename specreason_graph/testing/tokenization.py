@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, NonNegativeInt
 
 from specreason_graph.testing.model import ScriptedModel
-from specreason_graph.testing.request import check_ids, parsed
+from specreason_graph.testing.request import Refusal, parsed
 from specreason_graph.testing.template import render
 
 
 class TokenizeRequest(BaseModel):
     """The body of `POST /tokenize`: a prompt, or the messages of a conversation."""
 
-    prompt: str = ""
+    prompt: str | None = None
     messages: list[dict[str, str]] | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: bool = True
@@ -25,7 +25,7 @@ class TokenizeRequest(BaseModel):
 class DetokenizeRequest(BaseModel):
     """The body of `POST /detokenize`."""
 
-    tokens: list[int]
+    tokens: list[NonNegativeInt]
 
 
 def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[str, Any]:
@@ -35,9 +35,8 @@ def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[
         Refusal: the body is not of that shape.
     """
     request = parsed(TokenizeRequest, body)
-    text, special = request.prompt, request.add_special_tokens is not False
-    if request.messages is not None:  # the template spells BOS itself
-        special = request.add_special_tokens is True
+    if request.messages is not None:
+        special = request.add_special_tokens is True  # the template spells BOS itself
         text = render(
             model.template,
             request.messages,
@@ -45,17 +44,21 @@ def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[
             bos=model.tokenizer.bos,
             variables=request.chat_template_kwargs,
         )
+    elif request.prompt is not None:
+        text, special = request.prompt, request.add_special_tokens is not False
+    else:
+        raise Refusal("Field required", kind="Bad Request", param="body.prompt")
     ids = model.tokenizer.encode(text, special=special)
     strings = model.tokenizer.strings(ids) if request.return_token_strs else None
     return {"count": len(ids), "max_model_len": context, "tokens": ids, "token_strs": strings}
 
 
 def detokenized(model: ScriptedModel, body: dict[str, Any]) -> dict[str, Any]:
-    """The text of some ids, control tokens spelled.
+    """The text of some ids, control tokens spelled; vLLM passes over unknown ids.
 
     Raises:
-        Refusal: the body is not of that shape, or an id is unknown.
+        Refusal: the body is not of that shape.
     """
-    ids = parsed(DetokenizeRequest, body).tokens
-    check_ids(ids, len(model.tokenizer.spelling))
-    return {"prompt": model.tokenizer.spell(ids).decode(errors="replace")}
+    known = len(model.tokenizer.spelling)
+    raw = model.tokenizer.spell(i for i in parsed(DetokenizeRequest, body).tokens if i < known)
+    return {"prompt": raw.decode(errors="replace")}

@@ -14,7 +14,7 @@ from specreason_graph.testing.tokenizer import ByteTokenizer
 
 
 def choice(tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tokens: Sequence[Token]) -> dict[str, Any]:
-    """Some tokens of one prompt's answer: one of a stream, or all."""
+    """Some tokens of one prompt's answer: one of a stream, or all; `text_offset` counts from the first of them."""
     last = tokens[-1]
     return {
         "index": index,
@@ -22,6 +22,8 @@ def choice(tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tok
         "logprobs": None if request.logprobs is None else _logprobs(tokenizer, request, request.logprobs, tokens),
         "finish_reason": last.finish,
         "stop_reason": last.stop,
+        "prompt_token_ids": None,
+        "token_ids": None,
     }
 
 

@@ -39,6 +39,8 @@ class Engine:
     config: EndpointConfig
     tolerance: float = 1e-6
     """By how much two log-probabilities of one token at one place may differ (nats)."""
+    block: int = 16
+    """Tokens of a block of its prefix cache: less than one may have to be computed again."""
     close: str | None = None
     """The marker that closes reasoning, for thinking models."""
     settled: Callable[[], Awaitable[None]] | None = None
@@ -79,7 +81,7 @@ def llamacpp() -> Iterator[Opened]:
         @asynccontextmanager
         async def opened() -> AsyncIterator[Engine]:
             async with _connected(pair.base) as endpoint:
-                yield Engine(endpoint, pair.base, tolerance=0.1)
+                yield Engine(endpoint, pair.base, tolerance=0.1, block=1)
 
         yield opened
 
@@ -98,7 +100,7 @@ def served() -> Iterator[Opened]:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Engine]:
         async with _connected(config) as endpoint:
-            yield Engine(endpoint, config, tolerance=0.1)
+            yield Engine(endpoint, config, tolerance=0.1, block=128)  # as the CPU build's
 
     yield opened
 

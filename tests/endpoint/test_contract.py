@@ -235,24 +235,24 @@ async def test_a_reading_is_the_top_of_a_distribution(engine: Engine, top: int) 
 
 async def test_a_prefix_that_was_read_is_cached(engine: Engine) -> None:
     """Guards prefix reuse: what one request computed, the next does not; None where the engine can't say."""
-    prompt = await asked(engine)
+    prompt = await asked(engine, MATHS * 5)
     first = (await engine.endpoint.read([prompt])).usage
     second = (await engine.endpoint.read([[*prompt, *prompt[-3:]]])).usage
     assert first.prompt_tokens == len(prompt)
     if second.cached_tokens is not None:
         assert first.cached_tokens is not None
-        assert second.cached_tokens >= first.cached_tokens
-        assert second.cached_tokens > len(prompt) // 2
+        assert first.cached_tokens <= second.cached_tokens
+        assert len(prompt) - engine.block <= second.cached_tokens <= len(prompt)
 
 
 async def test_what_was_generated_is_cached(engine: Engine) -> None:
     """Guards step reuse: behind an accepted step, its tokens are not computed again."""
-    prompt = await asked(engine)
-    _, ids, _, end = await generated(engine, prompt, max_tokens=40)
+    prompt = await asked(engine, MATHS * 5)
+    _, ids, _, _ = await generated(engine, prompt, max_tokens=40)
     _, _, _, later = await generated(engine, [*prompt, *ids], max_tokens=1)
     if later.usage.cached_tokens is not None:
-        assert end.usage.cached_tokens is not None
-        assert later.usage.cached_tokens > max(end.usage.cached_tokens, len(prompt) - 16)
+        whole = len(prompt) + len(ids)
+        assert whole - 1 - engine.block <= later.usage.cached_tokens < whole
 
 
 async def test_a_prompt_beyond_the_context_is_told_apart(engine: Engine) -> None:

@@ -6,7 +6,8 @@ from langchain_core.messages import AIMessage
 from specreason_graph.testing import Pace, Script, ScriptedServer
 
 MANY = [
-    f"{word.title()} comes next, and then {word[::-1]}." for word in "cow barn milk hay field grass gate hill".split()
+    f"{word.title()} comes next, and then {word[::-1]}."
+    for word in ["cow", "barn", "milk", "hay", "field", "grass", "gate", "hill"]
 ]
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 

@@ -14,7 +14,7 @@ async def test_scores_at_or_above_the_threshold_are_kept(solve: Solve) -> None:
     assert [step["source"] for step in solved.steps] == ["draft", "base", "draft"]
     assert solved.steps[1]["rejected_text"] == "3 * 4 = 11 legs.\n\n"
     assert solved.steps[1]["text"] == "3 * 4 = 12 legs.\n\n"
-    assert solved.steps[1]["label_probs"] == {"6": pytest.approx(0.9)}
+    assert solved.steps[1]["label_probs"] == pytest.approx({"6": 0.9})
 
 
 @pytest.mark.parametrize(

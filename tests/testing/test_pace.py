@@ -14,11 +14,11 @@ COWS = Script(["cow " * 200])
 
 async def test_tokens_come_at_their_pace(client: Client) -> None:
     """Guards the absolute schedule: sleeps that wake up late must not add up over many short intervals."""
-    async with ScriptedServer(COWS, pace=Pace(ttft=0.02, seconds_per_token=0.0005)) as server:
+    async with ScriptedServer(COWS, pace=Pace(ttft=0.02, seconds_per_token=0.0001)) as server:
         prompt = await client.opening(server)
         began = time.perf_counter()
-        await client.complete(server, prompt, max_tokens=161)
-        assert 0.1 <= time.perf_counter() - began < 0.25
+        await client.complete(server, prompt, max_tokens=501)
+        assert 0.07 <= time.perf_counter() - began < 0.4  # 0.52 if each of them took the millisecond of a sleep
 
 
 async def test_only_uncached_prompt_tokens_cost_time(client: Client) -> None:
@@ -31,16 +31,16 @@ async def test_only_uncached_prompt_tokens_cost_time(client: Client) -> None:
             await client.complete(server, prompt, max_tokens=1)
             seconds.append(time.perf_counter() - began)
         assert seconds[0] >= 0.1
-        assert seconds[1] < 0.05
+        assert seconds[1] < seconds[0] / 2
 
 
 async def test_prompts_of_one_request_are_decoded_side_by_side(client: Client) -> None:
     """Guards batched reads: several prompts cost their prefill, and the time of the longest answer."""
-    async with ScriptedServer(COWS, pace=Pace(seconds_per_token=0.01)) as server:
+    async with ScriptedServer(COWS, pace=Pace(seconds_per_token=0.02)) as server:
         prompts = [await client.opening(server, question) for question in ("1?", "2?", "3?")]
         began = time.perf_counter()
         await client.complete(server, prompts, max_tokens=4)
-        assert 0.03 <= time.perf_counter() - began < 0.08
+        assert 0.06 <= time.perf_counter() - began < 0.18  # which is what one behind the other would take
 
 
 async def test_requests_do_not_wait_for_each_other(client: Client) -> None:
@@ -48,7 +48,7 @@ async def test_requests_do_not_wait_for_each_other(client: Client) -> None:
     async with ScriptedServer(COWS, pace=Pace(ttft=0.05)) as server:
         began = time.perf_counter()
         await asyncio.gather(*(client.complete(server, [5], max_tokens=1) for _ in range(8)))
-        assert 0.05 <= time.perf_counter() - began < 0.2
+        assert 0.05 <= time.perf_counter() - began < 0.4  # which is what one behind the other would take
 
 
 async def test_an_aborted_request_stops_at_its_pace(client: Client) -> None:

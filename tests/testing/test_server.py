@@ -211,13 +211,16 @@ async def test_streams_end_with_usage_and_done(client: Client) -> None:
         ({"prompt": []}, "You must pass at least one prompt", None),
         ({"prompt": [[5], []]}, "The decoder prompt cannot be empty", None),
         ({"prompt": [99999]}, "Token id 99999 is out of vocabulary", None),
+        ({"prompt": [5], "stop": [""]}, "stop cannot contain an empty string.", None),
+        ({"prompt": [5], "stop_token_ids": [99999]}, "token_id(s) [99999] in stop_token_ids contain", "stop_token_ids"),
+        ({"prompt": [5], "logprobs": -2}, "`logprobs` must be a positive value or -1.", "logprobs"),
         ({"prompt": [5], "logprobs": 21}, "Requested sample logprobs of 21, which is greater than max", "logprobs"),
         (
             {"prompt": [5], "stream_options": {"include_usage": True}},
             "Stream options can only be defined when",
             "stream_options",
         ),
-        ({"prompt": [5], "stop": ["a", "b", "c", "d", "e"]}, "at most 4 items", "stop"),
+        ({"prompt": [5], "stop": ["a", "b", "c", "d", "e"]}, "at most 4 items", "body.stop"),
     ],
 )
 async def test_impossible_requests_are_refused_as_by_vllm(
