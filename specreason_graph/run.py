@@ -44,11 +44,6 @@ class Run:
     """Active seconds before this node."""
     began: float = field(default_factory=time.perf_counter)
 
-    @property
-    def roles(self) -> tuple[Role, ...]:
-        """The models whose ledgers differ."""
-        return ("base",) if self.same_tokenizer else ("base", "draft")
-
     def ledger(self, role: Role) -> list[int]:
         """Ids behind which `role` goes on."""
         return ledger(self.openings[role], self.steps, role)
