@@ -29,7 +29,7 @@ from specreason_graph.errors import ConfigError, SpecReasonError
 from specreason_graph.settings import Settings
 
 DEFAULT_PAIR = "qwen2.5-coder"
-OK, ERROR, NO_ANSWER = 0, 1, 3  # 2 is bad usage, typer's own
+OK, ERROR, BAD_USAGE, NO_ANSWER = 0, 1, 2, 3
 
 app = typer.Typer(
     name="specreason",
@@ -92,7 +92,7 @@ def main() -> None:
         app()
     except SpecReasonError as error:
         print(f"specreason: {error}", file=sys.stderr)
-        sys.exit(ERROR)
+        sys.exit(BAD_USAGE if isinstance(error, ConfigError) else ERROR)
 
 
 def _answer(config: PairConfig, question: str, settings: Settings, *, as_json: bool) -> str | None:

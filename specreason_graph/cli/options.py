@@ -47,10 +47,10 @@ def with_settings(command: Callable[..., _Result]) -> Callable[..., _Result]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=None,
+            default=field.default,
             annotation=Annotated[
                 _optional(field.annotation),
-                typer.Option(help=field.description, show_default=False, rich_help_panel="The run"),
+                typer.Option(help=field.description, rich_help_panel="The run"),
             ],
         )
         for name, field in Settings.model_fields.items()
