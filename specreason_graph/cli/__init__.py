@@ -23,8 +23,9 @@ from specreason_graph.cli.options import (
 )
 from specreason_graph.cli.problems import PROBLEMS
 from specreason_graph.cli.show import Show
-from specreason_graph.cli.solve import Stopped, solve
+from specreason_graph.cli.solve import solve
 from specreason_graph.config import PairConfig
+from specreason_graph.embedded import embedded_pair
 from specreason_graph.errors import ConfigError, SpecReasonError
 from specreason_graph.settings import Settings
 
@@ -69,7 +70,7 @@ def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR) -> None:
     """Solve three built-in word problems on the embedded pair."""
     console = Console(highlight=False)
     right = 0
-    with chosen_pair(None, None, None, "vllm", embedded, None, None) as config:
+    with embedded_pair(pull_with_progress(embedded)) as config:
         for problem, expected in PROBLEMS:
             console.rule(style="dim")
             console.print(problem, style="bold", markup=False)
@@ -97,12 +98,13 @@ def main() -> None:
 
 def _answer(config: PairConfig, question: str, settings: Settings, *, as_json: bool) -> str | None:
     show = Show(Console(highlight=False))
-    try:
-        outcome = solve(config, question, settings, (lambda _: None) if as_json else show)
-    except Stopped as stopped:
-        outcome = stopped.reached
+    outcome, failure = solve(config, question, settings, (lambda _: None) if as_json else show)
+    if failure is not None and not outcome["steps"]:
+        raise failure
     if as_json:
         print(json.dumps(outcome))
     else:
         show.summary(outcome)
+    if failure is not None:
+        raise failure
     return outcome["answer"]

@@ -9,6 +9,7 @@ from typing import Any, cast
 from langchain_core.messages import HumanMessage
 
 from specreason_graph.config import PairConfig
+from specreason_graph.errors import SpecReasonError
 from specreason_graph.events import Event
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
@@ -17,27 +18,23 @@ from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonState
 
 
-class Stopped(Exception):
-    """Ctrl-C: what was reached until then."""
+def solve(
+    config: PairConfig, question: str, settings: Settings, on_event: Callable[[Event], None]
+) -> tuple[Report, SpecReasonError | None]:
+    """Answer one question; an error or Ctrl-C loses no step that was finished before it.
 
-    def __init__(self, reached: Report) -> None:
-        super().__init__("stopped")
-        self.reached = reached
-
-
-def solve(config: PairConfig, question: str, settings: Settings, on_event: Callable[[Event], None]) -> Report:
-    """Answer one question.
-
-    Raises:
-        Stopped: Ctrl-C was pressed.
-        SpecReasonError: something can't work or failed.
+    Returns:
+        What was reached, and the error that ended it, if one did.
     """
     reached: dict[str, Any] = {}
+    failure: SpecReasonError | None = None
     try:
         asyncio.run(_solve(config, question, settings, on_event, reached))
     except KeyboardInterrupt:
-        raise Stopped(report(cast(SpecReasonState, reached))) from None
-    return report(cast(SpecReasonState, reached))
+        pass  # what was reached is the result
+    except SpecReasonError as error:
+        failure = error
+    return report(cast(SpecReasonState, reached)), failure
 
 
 async def _solve(

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 from specreason_graph.cli import main
-from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Fault, Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 QUESTION = "How many legs have 3 cows?"
@@ -135,6 +135,15 @@ def test_a_run_that_stops_without_an_answer_says_so(specreason: Specreason) -> N
     with serving(Script(STEPS, answer=" "), Script(STEPS)) as servers:
         done = specreason("solve", QUESTION, *at(servers), "--json")
     assert (done.status, json.loads(done.out)["answer"]) == (3, None)
+
+
+def test_an_error_on_the_way_loses_no_step(specreason: Specreason) -> None:
+    with serving(Script(STEPS, scores=[9, 0]), Script(STEPS)) as servers:
+        servers.base.fail(Fault("end", after=3), times=None)  # only streams: base can judge, but not write
+        done = specreason("solve", QUESTION, *at(servers), "--json")
+    assert done.status == 1
+    assert [step["text"] for step in json.loads(done.out)["steps"]] == ["There are 3 cows.\n\n"]
+    assert done.err.startswith("specreason: base endpoint")
 
 
 @pytest.mark.parametrize("as_json", [True, False])
