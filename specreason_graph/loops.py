@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _LONGEST_CYCLE = 4  # steps
+_OFTEN = 3  # times that one long step is told within the last 8
+_LONG = 20  # characters; a shorter step may well come again, such as "Let's check:"
 _NEAR = 0.9  # share of characters in common that makes two steps near-equal
 _NEAR_REPEATS = 3  # counting up makes near-equal steps too, so one pair of them is no loop
 
@@ -18,13 +20,16 @@ _NEAR_REPEATS = 3  # counting up makes near-equal steps too, so one pair of them
 def goes_in_circles(texts: Sequence[str]) -> bool:
     """Whether the last of these steps closes a loop.
 
-    True for a step equal to the one before, for a cycle of 2-4 steps told twice (ABAB), and for a step
-    near-equal to each of the three before it. Case, spaces and a leading list number are ignored.
+    True for a step equal to the one before, for a cycle of 2-4 steps told twice (ABAB), for a step told three
+    times of late (ABAC ADA: what comes between changes in its numbers only), and for a step near-equal to each of
+    the three before it. Case, spaces and a leading list number are ignored.
     """
     tail = [_plain(text) for text in texts[-2 * _LONGEST_CYCLE :]]
     for period in range(1, _LONGEST_CYCLE + 1):
         if len(tail) >= 2 * period and tail[-period:] == tail[-2 * period : -period]:
             return True
+    if tail and len(tail[-1]) >= _LONG and tail.count(tail[-1]) >= _OFTEN:
+        return True
     before = tail[-1 - _NEAR_REPEATS : -1]
     return len(before) == _NEAR_REPEATS and all(_near(tail[-1], earlier) for earlier in before)
 
