@@ -80,7 +80,7 @@ async def _run(problems: dict[int, dict[str, str]], arms: list[str], out: Path) 
     out.parent.mkdir(parents=True, exist_ok=True)
     done = {(o.problem, o.arm) for o in _finished(out)}
     todo = [(n, arm) for i, n in enumerate(problems) for arm in arms[i % len(arms) :] + arms[: i % len(arms)]]
-    with embedded_pair(pull()) as config, out.open("a") as file, Progress() as progress:
+    with embedded_pair(pull()) as config, out.open("a") as file, Progress(console=Console(stderr=True)) as progress:
         async with Pair(config) as pair:
             for number, arm in progress.track([t for t in todo if t not in done], description="problems x arms"):
                 outcome = await _outcome(pair, number, arm, problems[number])
@@ -134,13 +134,13 @@ def _finished(out: Path) -> list[Outcome]:
     return [Outcome(**json.loads(line)) for line in out.read_text().splitlines()] if out.exists() else []
 
 
-def _totals(outcomes: list[Outcome]) -> dict[str, int | float]:
+def _totals(outcomes: list[Outcome]) -> dict[str, int | float | None]:
     n = max(len(outcomes), 1)
     judged = sum(o.judged for o in outcomes)
     return {
         "n": len(outcomes),
         "right": sum(o.right for o in outcomes),
-        "acceptance": sum(o.accepted for o in outcomes) / judged if judged else float("nan"),
+        "acceptance": sum(o.accepted for o in outcomes) / judged if judged else None,
         "drafted": sum(o.drafted for o in outcomes),
         "discarded": sum(o.discarded for o in outcomes),
         "by base": sum(o.by_base for o in outcomes),
