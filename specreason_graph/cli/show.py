@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from specreason_graph.events import Event
@@ -85,12 +86,11 @@ class Show:
             )
 
     def _line(self, index: int, who: str, mark: str, color: str, text: str, style: str) -> None:
-        head = Text(f"{index + 1:>3} {who:<5} {mark} {self._score:>6}  ", style=color)
-        body = Text(text, style=style)
-        first, *rest = body.split("\n")
-        self._console.print(head + first, highlight=False)
-        for line in rest:
-            self._console.print(Text(" " * len(head)) + line, highlight=False)
+        row = Table.grid(padding=(0, 2))
+        row.add_column(no_wrap=True)
+        row.add_column()
+        row.add_row(Text(f"{index + 1:>3} {who:<5} {mark} {self._score:>6}", style=color), Text(text, style=style))
+        self._console.print(row, highlight=False)
 
 
 def _score(verdict: Verdict) -> str:
