@@ -12,6 +12,7 @@ import fnmatch
 import hashlib
 import logging
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -129,8 +130,11 @@ def _index() -> str:
     for variable in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         if url := os.environ.get(variable):
             return url
-    pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    return subprocess.run(pip, capture_output=True, text=True, check=False).stdout.strip() or "https://pypi.org/simple"
+    # `config get` of pip 23 does not see every file that `config list` does.
+    pip = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(pip, capture_output=True, text=True, check=False).stdout
+    configured = re.search(r"^global\.index-url='(.+)'$", listed, flags=re.MULTILINE)
+    return configured[1] if configured else "https://pypi.org/simple"
 
 
 async def _fetch(models: list[_Model], folder: Path, index: str, progress: Progress) -> None:
