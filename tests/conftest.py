@@ -75,7 +75,7 @@ def solve() -> Solve:
                 if part["type"] == "custom":
                     events.append(part["data"])
                 else:
-                    state = part["data"]
+                    state = part["data"]  # type: ignore[assignment]
             return Solved(state, events, servers.base, servers.draft)  # type: ignore[arg-type]
 
     return run
