@@ -30,6 +30,7 @@ from specreason_graph.conversation import chat_messages
 from specreason_graph.embedded import embedded_pair
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.presets import builtin
+from specreason_graph.report import acceptance
 from specreason_graph.settings import Role
 from specreason_graph.weights import pull
 from specreason_graph.writing import Bounds, collect
@@ -119,9 +120,10 @@ async def _loop(pair: Pair, arm: str, question: str) -> tuple[str, str, dict[str
     )
     steps, usage = state["specreason_steps"], state["specreason_usage"]
     text = "".join(step["text"] for step in steps) + (state["specreason_answer"] or "")
+    accepted, judged = acceptance(steps)
     counts = {
-        "judged": sum(step["accepted"] is not None for step in steps),
-        "accepted": sum(step["accepted"] is True for step in steps),
+        "judged": judged,
+        "accepted": accepted,
         "drafted": usage["draft"]["completion_tokens"],
         "discarded": usage["draft"]["discarded_tokens"],
         "by_base": usage["base"]["completion_tokens"],

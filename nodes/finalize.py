@@ -7,6 +7,7 @@ from langchain_core.messages import AIMessage
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.events import AnswerToken, ReasoningEnded
 from specreason_graph.record import used
+from specreason_graph.report import acceptance
 from specreason_graph.run import Run
 from specreason_graph.settings import Role
 from specreason_graph.state import SpecReasonState, Update, UsageByRole
@@ -61,8 +62,7 @@ def _seconds(run: Run) -> float | None:
 
 def _message(answer: str, reasoning: str, run: Run, usage: UsageByRole, ended: str) -> AIMessage:
     """The reply as LangChain knows it: the answer as text, the reasoning beside it."""
-    judged = [step for step in run.steps if step["accepted"] is not None]
-    accepted = sum(step["accepted"] is True for step in judged)
+    accepted, judged = acceptance(run.steps)
     return AIMessage(
         content=answer,
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
@@ -70,7 +70,7 @@ def _message(answer: str, reasoning: str, run: Run, usage: UsageByRole, ended: s
             "specreason": {
                 "ended": ended,
                 "steps": len(run.steps),
-                "acceptance_rate": accepted / len(judged) if judged else None,
+                "acceptance_rate": accepted / judged if judged else None,
                 "usage": usage,
             }
         },
