@@ -7,16 +7,23 @@ import time
 from specreason_graph.ending import closes_loop, was_handed_over, why_ended
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.events import StepJudged, StepKept, StepRejected
-from specreason_graph.evidence import (
-    DraftedToken,
-    as_base_reads,
-    judge_by_labels,
-    judge_by_likelihood,
-    unasked,
-)
+from specreason_graph.evidence import DraftedToken, as_base_reads, ask, free_evidence
 from specreason_graph.record import accepted_step, discarded, used
 from specreason_graph.run import Run
-from specreason_graph.state import Ended, Pending, SpecReasonState, Step, Update, Verdict, Writing
+from specreason_graph.scoring import Decision
+from specreason_graph.state import (
+    Ended,
+    Evidence,
+    Pending,
+    RejectReason,
+    SpecReasonState,
+    Step,
+    Update,
+    Verdict,
+    Writing,
+)
+
+_UNASKED = Usage(0, 0, 0)
 
 
 async def judge(state: SpecReasonState, run: Run) -> Update:
@@ -26,11 +33,13 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
     assert pending is not None, "the edge from draft_step leads here only with a drafted step"
     writing, usage = pending["writing"], state["specreason_usage"]
     tokens = await as_base_reads(run, writing)
-    verdict = _at_sight(run, writing, tokens)
-    if verdict is None:
-        verdict, request = await _ask(run, writing, tokens)
+    seen = _at_sight(run, writing, tokens)
+    if seen is None:
+        evidence, request = await ask(run, writing, tokens)
         usage = used(usage, "judge", [request], time.perf_counter() - began)
-    verdict["seconds"] = time.perf_counter() - began
+        verdict = _verdict(evidence, run.policy.decide(evidence), request, began)
+    else:
+        verdict = _verdict(free_evidence(run, writing), seen, _UNASKED, began)
     index = len(run.steps)
     run.emit(StepJudged(event="step_judged", index=index, verdict=verdict))
     judged = Pending(writing=writing, verdict=verdict)
@@ -46,24 +55,34 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
     return {**_keep(run, judged, tokens), "specreason_usage": usage, "specreason_seconds": run.seconds()}
 
 
-def _at_sight(run: Run, writing: Writing, tokens: list[DraftedToken]) -> Verdict | None:
-    """The verdict on what needs no request: no step at all, one more round of a loop, one that does not fit."""
+def _at_sight(run: Run, writing: Writing, tokens: list[DraftedToken]) -> Decision | None:
+    """The decision on what needs no request: no step at all, one more round of a loop, one that does not fit."""
     if not writing["text"].strip():
         if not writing["closes"] or not run.steps:
-            return unasked(reason="empty")
-        return unasked() if run.judge.kind == "labels" else None  # a bare end has no step to put a label on
+            return _rejected("empty")
+        return None if run.judge.spots else (True, None, None)  # a bare end has no step to put a label on
     if closes_loop(run.steps, writing["text"]):
-        return unasked(reason="loop")
+        return _rejected("loop")
     if len(tokens) > run.room("base"):
-        return unasked(reason="too_long")
+        return _rejected("too_long")
     return None
 
 
-async def _ask(run: Run, writing: Writing, tokens: list[DraftedToken]) -> tuple[Verdict, Usage]:
-    if run.judge.kind == "labels":
-        return await judge_by_labels(run, [*run.ledger("base"), *(token.id for token in tokens)])
-    closing = writing["closing"][1] if writing["closing"] else None
-    return await judge_by_likelihood(run, run.ledger("base"), tokens, closes=writing["closes"], closing=closing)
+def _rejected(reason: RejectReason) -> Decision:
+    return False, None, reason
+
+
+def _verdict(evidence: Evidence, decision: Decision, request: Usage, began: float) -> Verdict:
+    accepted, score, reason = decision
+    return Verdict(
+        **evidence,
+        accepted=accepted,
+        reason=reason,
+        score=score,
+        judge_tokens=request.prompt_tokens,
+        cached_tokens=request.cached_tokens,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _keep(run: Run, judged: Pending, tokens: list[DraftedToken]) -> Update:

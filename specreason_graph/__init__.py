@@ -4,6 +4,7 @@ from specreason_graph.config import EndpointConfig, PairConfig
 from specreason_graph.errors import ConfigError, EndpointError, SpecReasonError
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
+from specreason_graph.policy import FittedPolicy, load_policy
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonState, Step
@@ -12,6 +13,7 @@ __all__ = [
     "ConfigError",
     "EndpointConfig",
     "EndpointError",
+    "FittedPolicy",
     "Judge",
     "Pair",
     "PairConfig",
@@ -21,4 +23,5 @@ __all__ = [
     "SpecReasonState",
     "Step",
     "create_specreason",
+    "load_policy",
 ]

@@ -1,7 +1,8 @@
-"""What the judge asks base about a drafted step: one request, all of it behind the same cached prefix."""
+"""The evidence on a drafted step, from one request to base: all its prompts go behind the same cached prefix."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -9,15 +10,8 @@ from typing import NamedTuple
 from specreason_graph.endpoint.protocol import Encoded, Reading, Usage
 from specreason_graph.ledger import encode_step
 from specreason_graph.run import Run
-from specreason_graph.scoring import (
-    Decision,
-    base_logprob,
-    decide_by_labels,
-    decide_by_likelihood,
-    label_distribution,
-    least_sure,
-)
-from specreason_graph.state import RejectReason, Spot, Verdict, Writing
+from specreason_graph.scoring import base_logprob, label_distribution, least_sure
+from specreason_graph.state import Evidence, Spot, Writing
 
 
 class DraftedToken(NamedTuple):
@@ -57,72 +51,59 @@ def aligned(writing: Writing, encoded: Encoded) -> list[DraftedToken]:
     return tokens
 
 
-async def judge_by_labels(run: Run, prompt: Sequence[int]) -> tuple[Verdict, Usage]:
-    """Have base write a label behind ledger + step (`prompt`) and the judge's request (paper, section 4.1)."""
-    assert run.request is not None
-    readings = await run.pair.base.read([[*prompt, *run.request.suffix]])
-    probs, says_label = label_distribution(readings.items[0], run.request.labels)
-    decision = decide_by_labels(
-        probs, run.judge.labels, says_label=says_label, method=run.judge.method, threshold=run.threshold
+def free_evidence(run: Run, writing: Writing) -> Evidence:
+    """What is known of a step without asking base."""
+    return Evidence(
+        label_probs=None,
+        label_mass=None,
+        says_label=None,
+        spots=None,
+        draft_logprobs=writing["logprobs"],
+        place=len(run.steps),
+        ends=writing["closes"],
+        agreement=None,
     )
-    return _verdict(decision, readings.usage, label_probs=probs), readings.usage
 
 
-async def judge_by_likelihood(
-    run: Run, before: Sequence[int], tokens: Sequence[DraftedToken], *, closes: bool, closing: float | None
-) -> tuple[Verdict, Usage]:
-    """Ask base for its log-probability of the drafted tokens that the draft was least sure of.
+async def ask(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> tuple[Evidence, Usage]:
+    """Ask base all that the run's judge asks for, in one request.
 
-    Prompts go in rising order, so that a server with one slot adds only the tokens up to the next spot. A step
-    that ends the reasoning is also asked about at its end: a draft that stops too early is wrong there alone.
-
-    Args:
-        run: the run.
-        before: base's ledger.
-        tokens: the step as base reads it.
-        closes: whether the step ends the reasoning.
-        closing: the draft's log-probability of ending here, where known.
+    Prompts go in rising order, so that a server with one slot adds only the tokens up to the next spot: ledger +
+    step up to each of the draft's least sure tokens; its end, when it ends the reasoning (a draft that stops too
+    early is wrong there alone); ledger + step + the judge's request (paper, section 4.1). A step without text gets
+    no label.
     """
-    ids = [token.id for token in tokens]
-    places = least_sure([token.logprob or 0.0 for token in tokens], run.judge.spots)
-    asked = [tokens[place] for place in places]
-    prompts = [[*before, *ids[:place]] for place in places]
-    if closes:
-        marker = run.closings.marker
-        asked.append(DraftedToken(marker.id if marker else run.closings.end_of_turn, "", closing))
-        prompts.append([*before, *ids])
+    before, ids = run.ledger("base"), [token.id for token in tokens]
+    asked: list[DraftedToken] = []
+    prompts: list[list[int]] = []
+    if run.judge.spots:
+        places = least_sure([token.logprob or 0.0 for token in tokens], run.judge.spots)
+        asked += [tokens[place] for place in places]
+        prompts += [[*before, *ids[:place]] for place in places]
+        if writing["closes"]:
+            marker, closing = run.closings.marker, writing["closing"]
+            asked.append(
+                DraftedToken(marker.id if marker else run.closings.end_of_turn, "", closing[1] if closing else None)
+            )
+            prompts.append([*before, *ids])
+    if run.request is not None and tokens:
+        prompts.append([*before, *ids, *run.request.suffix])
     readings = await run.pair.base.read(prompts)
-    spots = [_spot(token, reading) for token, reading in zip(asked, readings.items, strict=True)]
-    decision = decide_by_likelihood(spots, threshold=run.threshold)
-    return _verdict(decision, readings.usage, spots=spots), readings.usage
+    evidence = free_evidence(run, writing)
+    if run.judge.spots:
+        evidence["spots"] = [_spot(*pair) for pair in zip(asked, readings.items, strict=False)]
+    if run.request is not None and tokens:
+        probs, evidence["says_label"] = label_distribution(readings.items[-1], run.request.labels)
+        evidence["label_probs"], evidence["label_mass"] = probs, sum(probs.values())
+    return evidence, readings.usage
 
 
-def unasked(*, reason: RejectReason | None = None) -> Verdict:
-    """A verdict that needed no request: a reject with its reason, or an accept."""
-    return _verdict((reason is None, None, reason), Usage(0, None, 0))
+def agreement(drafted: str, own: str) -> float | None:
+    """1 when two versions of a step come to the same last number, 0 when not; None without numbers."""
+    results = [re.findall(r"\d+(?:\.\d+)?", text.replace(",", "")) for text in (drafted, own)]
+    return float(results[0][-1] == results[1][-1]) if all(results) else None
 
 
 def _spot(token: DraftedToken, reading: Reading) -> Spot:
     logprob, at_most = base_logprob(reading, token.id)
     return Spot(text=token.text, draft_logprob=token.logprob, base_logprob=logprob, at_most=at_most)
-
-
-def _verdict(
-    decision: Decision,
-    usage: Usage,
-    *,
-    label_probs: dict[str, float] | None = None,
-    spots: list[Spot] | None = None,
-) -> Verdict:
-    accepted, score, reason = decision
-    return Verdict(
-        accepted=accepted,
-        reason=reason,
-        score=score,
-        label_probs=label_probs,
-        label_mass=None if label_probs is None else sum(label_probs.values()),
-        spots=spots,
-        judge_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        seconds=0.0,
-    )

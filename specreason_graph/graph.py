@@ -13,11 +13,13 @@ from typing import Literal
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
+from specreason_graph.catalog import builtin
 from specreason_graph.defaults import default_pairs
 from specreason_graph.errors import SpecReasonError
 from specreason_graph.nodes import draft_step, finalize, judge, regenerate
 from specreason_graph.pair import Pair
-from specreason_graph.presets import Judge, Preset, builtin
+from specreason_graph.policy import FittedPolicy
+from specreason_graph.presets import Judge, Preset
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonInput, SpecReasonState, Update
@@ -32,6 +34,7 @@ def create_specreason(
     settings: Settings | None = None,
     presets: Iterable[Preset] = (),
     judges: Iterable[Judge] = (),
+    policies: Iterable[FittedPolicy] = (),
 ) -> Graph:
     """The SpecReason loop (arXiv 2504.07891), uncompiled: compile it with your own checkpointer, or as a subgraph.
 
@@ -41,6 +44,7 @@ def create_specreason(
         settings: defaults that a run's context overrides, knob by knob.
         presets: your own presets, beside the built-in ones.
         judges: your own judges.
+        policies: your own fitted policies (`specreason_graph.load_policy`); `settings.policy` names one.
 
     Raises:
         ConfigError: no pair is given or configured.
@@ -52,7 +56,7 @@ def create_specreason(
             print(result["messages"][-1].text)
     """
     known = {**(pairs or {}), **({"default": pair} if pair else {})} or default_pairs()
-    defaults, catalog = settings or Settings(), builtin().extended(presets, judges)
+    defaults, catalog = settings or Settings(), builtin().extended(presets, judges, policies)
 
     def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
         async def run_node(state: SpecReasonState, runtime: Runtime[Settings]) -> Update:

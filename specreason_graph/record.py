@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.run import Run
-from specreason_graph.state import Pending, RoleUsage, Step, UsageByRole, Writing
+from specreason_graph.state import Evidence, Pending, RoleUsage, Step, UsageByRole, Verdict, Writing
 
 
 def accepted_step(run: Run, pending: Pending, ids: dict[str, list[int]]) -> Step:
@@ -43,10 +43,8 @@ def _step(
         reject_reason=verdict["reason"] if verdict else None,
         rejected_text=drafted["writing"]["text"] if drafted and regenerated else None,
         score=verdict["score"] if verdict else None,
-        threshold=run.threshold,
-        label_probs=verdict["label_probs"] if verdict else None,
-        label_mass=verdict["label_mass"] if verdict else None,
-        spots=verdict["spots"] if verdict else None,
+        threshold=run.policy.threshold,
+        **_evidence(verdict, place=len(run.steps)),
         cut=kept["cut"],
         closes=kept["closes"],
         draft_tokens=draft_tokens,
@@ -56,6 +54,20 @@ def _step(
         cached_tokens=cached,
         seconds=seconds,
         ids=ids,
+    )
+
+
+def _evidence(verdict: Verdict | None, *, place: int) -> Evidence:
+    """The evidence alone, without what was made of it; empty where nothing was drafted."""
+    return Evidence(
+        label_probs=verdict["label_probs"] if verdict else None,
+        label_mass=verdict["label_mass"] if verdict else None,
+        says_label=verdict["says_label"] if verdict else None,
+        spots=verdict["spots"] if verdict else None,
+        draft_logprobs=verdict["draft_logprobs"] if verdict else [],
+        place=place,
+        ends=verdict["ends"] if verdict else False,
+        agreement=verdict["agreement"] if verdict else None,
     )
 
 

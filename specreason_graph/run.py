@@ -6,13 +6,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from specreason_graph.catalog import Catalog
 from specreason_graph.conversation import chat_messages, digest, question_hash
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.errors import ConfigError
 from specreason_graph.events import Emit
 from specreason_graph.ledger import ledger
 from specreason_graph.pair import Closings, JudgeRequest, Opening, Pair
-from specreason_graph.presets import Catalog, Judge, Preset
+from specreason_graph.policy import Policy
+from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Role, Settings
 from specreason_graph.state import Node, RunId, SpecReasonState, Step
 from specreason_graph.writing import Bounds
@@ -28,7 +30,7 @@ class Run:
     settings: Settings
     preset: Preset
     judge: Judge
-    threshold: float
+    policy: Policy
     pair: Pair
     same_tokenizer: bool
     openings: dict[Role, list[int]]
@@ -101,9 +103,7 @@ async def open_run(
     pair = pairs[settings.pair]
     cards = await pair.cards()
     preset = catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
-    judge = catalog.judge(settings.judge or preset.judge)
-    changed = {"method": settings.score_method, "spots": settings.spots}
-    judge = judge.model_copy(update={key: value for key, value in changed.items() if value is not None})
+    judge, policy = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
     chat = chat_messages(state["messages"], preset)
     openings: dict[Role, Opening] = {
         "base": await pair.opening("base", chat, preset),
@@ -119,13 +119,13 @@ async def open_run(
         settings=settings,
         preset=preset,
         judge=judge,
-        threshold=_threshold(settings, preset, judge),
+        policy=policy,
         pair=pair,
         same_tokenizer=await pair.same_tokenizer(),
         openings={role: opening.ids for role, opening in openings.items()},
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
-        request=await pair.judge_request(judge, preset) if judge.kind == "labels" else None,
+        request=await pair.judge_request(judge, preset) if judge.labels else None,
         steps=[] if fresh else list(state.get("specreason_steps", ())),
         identity=identity,
         fresh=fresh,
@@ -141,12 +141,3 @@ async def open_run(
             "tokens; lower answer_budget, shorten the conversation, or serve the models with a longer context"
         )
     return run
-
-
-def _threshold(settings: Settings, preset: Preset, judge: Judge) -> float:
-    own = preset.threshold if preset.threshold is not None and judge.name == preset.judge else judge.threshold
-    threshold = own if settings.threshold is None else settings.threshold
-    low, high = judge.bounds
-    if not low <= threshold <= high:
-        raise ConfigError(f"threshold: {threshold:g} is outside {low:g}..{high:g}, the range of judge {judge.name!r}")
-    return threshold

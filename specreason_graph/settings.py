@@ -26,12 +26,20 @@ class Settings(BaseModel):
         default=None,
         description="How the pair's reasoning opens, steps and closes; None finds it by model name",
     )
-    judge: str | None = Field(default=None, description="Judge: `paper` (score 0-9) or `likelihood`; None: preset's")
+    judge: str | None = Field(
+        default=None,
+        description="Judge: `paper` (score 0-9), `yes-no`, `strict` or `likelihood`; None: the preset's",
+    )
+    policy: str | None = Field(
+        default=None,
+        description="`threshold` on the judge's score, or the name of a fitted policy; None: the preset's",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
     threshold: float | None = Field(
         default=None,
         ge=-30,
         le=9,
-        description="A step is accepted at or above it: 0..9 for a scoring judge, a log-probability for likelihood",
+        description="A step is accepted at or above it: a score, a log-probability or a fitted probability",
         json_schema_extra={"langgraph_nodes": ["judge"]},
     )
     score_method: ScoreMethod | None = Field(
@@ -43,7 +51,7 @@ class Settings(BaseModel):
         default=None,
         ge=1,
         le=64,
-        description="At how many of the draft's least sure tokens the likelihood judge asks base",
+        description="At how many of the draft's least sure tokens base is asked how likely it finds them",
         json_schema_extra={"langgraph_nodes": ["judge"]},
     )
     first_steps: int = Field(default=0, ge=0, description="The first n steps are written by base (paper, section 4.2)")

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict  # pydantic wants this one below Python 
 
 Source = Literal["draft", "base"]
 Ended = Literal["finished", "budget", "steps", "loop", "deadline", "context"]
-RejectReason = Literal["score", "likelihood", "no_label", "no_labels", "empty", "loop", "too_long"]
+RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "too_long"]
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
 
@@ -31,16 +31,32 @@ class Spot(TypedDict):
     """True when the token is not among those the server lists, so `base_logprob` is an upper bound."""
 
 
-class Verdict(TypedDict):
+class Evidence(TypedDict):
+    """What a drafted step is judged on: all that a policy may use, so any recorded step can be judged again."""
+
+    label_probs: dict[str, float] | None
+    """Label to probability, over the whole vocabulary: they sum to `label_mass`. None: no label was asked for."""
+    label_mass: float | None
+    says_label: bool | None
+    """Whether base's likeliest token is a label."""
+    spots: list[Spot] | None
+    draft_logprobs: list[float]
+    """The draft's own, of every token of its step: they come free."""
+    place: int
+    """Which step of the reasoning it would be, from 0."""
+    ends: bool
+    """Whether it ends the reasoning."""
+    agreement: float | None
+    """1 when it comes to the same result as base's own version of the step, 0 when not; None without such."""
+
+
+class Verdict(Evidence):
     """What the judge made of a drafted step."""
 
     accepted: bool
     reason: RejectReason | None
     score: float | None
-    label_probs: dict[str, float] | None
-    """Label to probability, over the whole vocabulary: they sum to `label_mass`."""
-    label_mass: float | None
-    spots: list[Spot] | None
+    """What the policy compares with its threshold: a score, a log-probability, or a probability."""
     judge_tokens: int
     """Prompt tokens of the judge's request."""
     cached_tokens: int | None
@@ -72,8 +88,8 @@ class Pending(TypedDict):
     verdict: Verdict | None
 
 
-class Step(TypedDict):
-    """A kept step of the reasoning."""
+class Step(Evidence):
+    """A kept step of the reasoning, with the evidence on what was drafted for it."""
 
     index: int
     text: str
@@ -85,9 +101,6 @@ class Step(TypedDict):
     rejected_text: str | None
     score: float | None
     threshold: float
-    label_probs: dict[str, float] | None
-    label_mass: float | None
-    spots: list[Spot] | None
     cut: bool
     closes: bool
     draft_tokens: int

@@ -6,8 +6,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from specreason_graph import ConfigError
+from specreason_graph.catalog import builtin
 from specreason_graph.conversation import chat_messages, question_hash
-from specreason_graph.presets import builtin
 
 PRESET = builtin().presets["instruct"]
 

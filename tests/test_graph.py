@@ -14,8 +14,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from specreason_graph import ConfigError, Pair, Settings, create_specreason
+from specreason_graph.catalog import builtin
 from specreason_graph.errors import EndpointError, EndpointFailed
-from specreason_graph.presets import builtin
 from specreason_graph.testing import Fault, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]

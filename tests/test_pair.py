@@ -3,7 +3,7 @@
 import pytest
 
 from specreason_graph import ConfigError, Pair
-from specreason_graph.presets import builtin
+from specreason_graph.catalog import builtin
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
 CHAT = [{"role": "user", "content": "How many legs have 3 cows?"}]

@@ -2,8 +2,9 @@
 
 import pytest
 
+from specreason_graph.catalog import builtin
 from specreason_graph.errors import ConfigError
-from specreason_graph.presets import Judge, Preset, builtin
+from specreason_graph.presets import Judge, Preset
 
 CATALOG = builtin()
 

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from specreason_graph.cli.bench import bench
+from specreason_graph.cli.calibrate import calibrate_command
 from specreason_graph.cli.options import (
-    ApiKey,
-    BaseGguf,
-    BaseUrl,
-    DialectOption,
-    DraftGguf,
-    DraftUrl,
+    DEFAULT_PAIR,
     Embedded,
-    chosen_pair,
+    PolicyFile,
+    Serve,
     pull_with_progress,
+    with_pair,
+    with_policy,
     with_settings,
 )
 from specreason_graph.cli.problems import PROBLEMS
+from specreason_graph.cli.rejudge import rejudge_command
 from specreason_graph.cli.show import Show
 from specreason_graph.cli.solve import solve
 from specreason_graph.config import PairConfig
 from specreason_graph.embedded import embedded_pair
 from specreason_graph.errors import ConfigError, SpecReasonError
+from specreason_graph.policy import FittedPolicy
 from specreason_graph.settings import Settings
 
-DEFAULT_PAIR = "qwen2.5-coder"
+_GOES_ON = "What was stopped goes on where it was: run the same command again."
 OK, ERROR, BAD_USAGE, NO_ANSWER = 0, 1, 2, 3
 
 app = typer.Typer(
@@ -43,24 +46,21 @@ app = typer.Typer(
 
 @app.command("solve", epilog="Exit status: 0 answered, 1 error, 2 bad usage, 3 stopped without an answer.")
 @with_settings
+@with_pair
 def solve_command(
     question: Annotated[str, typer.Argument(help="What to reason about; - reads it from standard input")],
     settings: Settings,
-    base_url: BaseUrl = None,
-    draft_url: DraftUrl = None,
-    api_key: ApiKey = None,
-    dialect: DialectOption = "vllm",
-    embedded: Embedded = DEFAULT_PAIR,
-    base_gguf: BaseGguf = None,
-    draft_gguf: DraftGguf = None,
+    serve: Serve,
+    policy_file: PolicyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
 ) -> None:
     """Answer a question, showing each step: who wrote it, its score, and whether it was accepted."""
     text = sys.stdin.read() if question == "-" else question
     if not text.strip():
         raise ConfigError("question: it is empty")
-    with chosen_pair(base_url, draft_url, api_key, dialect, embedded, base_gguf, draft_gguf) as config:
-        answer = _answer(config, text, settings, as_json=as_json)
+    settings, policies = with_policy(settings, policy_file)
+    with serve() as config:
+        answer = _answer(config, text, settings, policies, as_json=as_json)
     raise typer.Exit(NO_ANSWER if answer is None else OK)
 
 
@@ -87,6 +87,11 @@ def pull_command(pair: Annotated[str, typer.Argument(help="Which pair of models"
         print(f"{role}\t{path}")
 
 
+app.command("bench", epilog=_GOES_ON)(bench)
+app.command("calibrate", epilog=_GOES_ON)(calibrate_command)
+app.command("rejudge")(rejudge_command)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error."""
     try:
@@ -96,9 +101,11 @@ def main() -> None:
         sys.exit(BAD_USAGE if isinstance(error, ConfigError) else ERROR)
 
 
-def _answer(config: PairConfig, question: str, settings: Settings, *, as_json: bool) -> str | None:
+def _answer(
+    config: PairConfig, question: str, settings: Settings, policies: Sequence[FittedPolicy] = (), *, as_json: bool
+) -> str | None:
     show = Show(Console(highlight=False))
-    outcome, failure = solve(config, question, settings, (lambda _: None) if as_json else show)
+    outcome, failure = solve(config, question, settings, (lambda _: None) if as_json else show, policies)
     if failure is not None and not outcome["steps"]:
         raise failure
     if as_json:

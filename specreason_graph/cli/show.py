@@ -13,6 +13,7 @@ from specreason_graph.state import RejectReason, Verdict
 _REASONS: dict[RejectReason, str] = {
     "score": "score below the threshold",
     "likelihood": "base finds a token unlikely",
+    "probability": "too likely to be bad",
     "no_label": "the judge's token is no label",
     "no_labels": "the judge gave no label",
     "empty": "nothing was written",

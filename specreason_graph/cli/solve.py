@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from langchain_core.messages import HumanMessage
@@ -13,13 +13,18 @@ from specreason_graph.errors import SpecReasonError
 from specreason_graph.events import Event
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
+from specreason_graph.policy import FittedPolicy
 from specreason_graph.report import Report, report
 from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonState
 
 
 def solve(
-    config: PairConfig, question: str, settings: Settings, on_event: Callable[[Event], None]
+    config: PairConfig,
+    question: str,
+    settings: Settings,
+    on_event: Callable[[Event], None],
+    policies: Sequence[FittedPolicy] = (),
 ) -> tuple[Report, SpecReasonError | None]:
     """Answer one question; an error or Ctrl-C loses no step that was finished before it.
 
@@ -29,7 +34,7 @@ def solve(
     reached: dict[str, Any] = {}
     failure: SpecReasonError | None = None
     try:
-        asyncio.run(_solve(config, question, settings, on_event, reached))
+        asyncio.run(_solve(config, question, settings, on_event, policies, reached))
     except KeyboardInterrupt:
         pass  # what was reached is the result
     except SpecReasonError as error:
@@ -42,10 +47,11 @@ async def _solve(
     question: str,
     settings: Settings,
     on_event: Callable[[Event], None],
+    policies: Sequence[FittedPolicy],
     reached: dict[str, Any],
 ) -> None:
     async with Pair(config) as pair:
-        graph = create_specreason(pair=pair, settings=settings).compile()
+        graph = create_specreason(pair=pair, settings=settings, policies=policies).compile()
         stream = graph.astream(
             {"messages": [HumanMessage(question)]},
             {"recursion_limit": settings.recursion_limit},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Usage,
 )
+from specreason_graph.endpoint.slots import Slots
 from specreason_graph.errors import ConfigError, NoLogprobs, TruncatedResponse
 
 
@@ -42,6 +43,7 @@ class LlamaCppEndpoint:
         self._http = Http(role, config)
         self._wanted = config.model
         self._card: ModelCard | None = None
+        self._slots = Slots(1)
 
     @property
     def name(self) -> str:
@@ -57,7 +59,8 @@ class LlamaCppEndpoint:
         if self._card is None:
             with self._http.shape("/v1/models or /props"):
                 served = (await self._http.get("/v1/models"))["data"][0]["id"]
-                context = (await self._http.get("/props"))["default_generation_settings"]["n_ctx"]
+                props = await self._http.get("/props")
+                context, self._slots = props["default_generation_settings"]["n_ctx"], Slots(props["total_slots"])
             if self._wanted not in (None, served):
                 raise ConfigError(f"{self.name} serves {served}, not model {self._wanted!r}")
             self._card = ModelCard(served, context)
@@ -108,19 +111,20 @@ class LlamaCppEndpoint:
             "stream": True,
         }
         held, told, last = _Held(), 0, None
-        async with aclosing(self._http.events("/completion", body)) as events:
-            async for event in events:
-                if event.get("stop"):
-                    last = event
-                    continue  # to the end: a connection whose answer was not read can't be used again
-                with self._http.shape("/completion"):
-                    held.ids += event["tokens"]
-                    held.logprobs += [p["logprob"] for p in self._probabilities(event)]
-                    held.count += event["tokens_predicted"] - told
-                    told, text = event["tokens_predicted"], event["content"]
-                if text:
-                    yield await self._chunk(text, held)
-                    held = _Held()
+        with await self._slot(prompt) as slot:
+            async with aclosing(self._http.events("/completion", body | {"id_slot": slot})) as events:
+                async for event in events:
+                    if event.get("stop"):
+                        last = event
+                        continue  # to the end: a connection whose answer was not read can't be used again
+                    with self._http.shape("/completion"):
+                        held.ids += event["tokens"]
+                        held.logprobs += [p["logprob"] for p in self._probabilities(event)]
+                        held.count += event["tokens_predicted"] - told
+                        told, text = event["tokens_predicted"], event["content"]
+                    if text:
+                        yield await self._chunk(text, held)
+                        held = _Held()
         if last is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
         with self._http.shape("/completion"):
@@ -130,7 +134,8 @@ class LlamaCppEndpoint:
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/completion` with every prompt, one token each."""
         body = {"prompt": prompts, "n_predict": 1, "temperature": 0, "n_probs": top, "cache_prompt": True}
-        answer = await self._http.post("/completion", body)
+        with await self._slot(prompts[-1]) as slot:
+            answer = await self._http.post("/completion", body | {"id_slot": slot})
         with self._http.shape("/completion"):
             results = sorted(answer if isinstance(answer, list) else [answer], key=lambda result: int(result["index"]))
             first = [self._probabilities(result)[0] for result in results]
@@ -149,6 +154,10 @@ class LlamaCppEndpoint:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    async def _slot(self, prompt: Sequence[int]) -> AbstractContextManager[int]:
+        await self.card()
+        return self._slots.one_for(prompt)
 
     async def _chunk(self, text: str, held: _Held) -> Chunk:
         if held.count == len(held.ids):

@@ -5,23 +5,18 @@ To add one, drop a TOML file beside the others, or build a `Preset`/`Judge` and 
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Literal, TypeVar
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from specreason_graph.errors import ConfigError
 from specreason_graph.settings import ScoreMethod
-
-_Entry = TypeVar("_Entry")
 
 
 class Judge(BaseModel):
-    """How a step is judged: by labels that base writes, or by base's likelihood of the drafted tokens."""
+    """What base is asked about a step, and which of it is the score: a label, or the likelihood of its tokens.
+
+    Both can be asked at once, in one request: a judge of labels with `spots`, or one of likelihood with a `request`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +28,15 @@ class Judge(BaseModel):
     prefill: str = Field(default="", description="How base's reply begins; {open} is the preset's think marker")
     labels: tuple[str, ...] = Field(default=(), description="Worst first; each must be one token behind the prefill")
     method: ScoreMethod = "greedy"
-    spots: int = 12
+    spots: int = Field(default=0, ge=0, description="At how many of the draft's least sure tokens base is asked")
+
+    @model_validator(mode="after")
+    def _asks_for_its_score(self) -> Self:
+        if bool(self.request) != (len(self.labels) > 1):
+            raise ValueError("a request goes with two labels or more, and labels with a request")
+        if not (self.labels if self.kind == "labels" else self.spots):
+            raise ValueError(f"a judge of kind {self.kind!r} needs {'labels' if self.kind == 'labels' else 'spots'}")
+        return self
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -58,73 +61,7 @@ class Preset(BaseModel):
     answer_cue: str = Field(description="Put behind reasoning to have the answer written")
     judge: str = "paper"
     threshold: float | None = Field(default=None, description="None takes the judge's own")
+    policy: str | None = Field(default=None, description="Fitted policy of this pair; None: threshold on the score")
     template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
     temperature: float = 0.6
     top_p: float = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """The presets and judges that a graph knows, by name."""
-
-    presets: Mapping[str, Preset]
-    judges: Mapping[str, Judge]
-
-    def extended(self, presets: Iterable[Preset] = (), judges: Iterable[Judge] = ()) -> Catalog:
-        """This catalog with some of the user's own; a name known already is replaced."""
-        return Catalog(
-            {**self.presets, **{preset.name: preset for preset in presets}},
-            {**self.judges, **{judge.name: judge for judge in judges}},
-        )
-
-    def preset(self, name: str | None, base_model: str, draft_model: str) -> Preset:
-        """The preset called `name`, or the one whose model names fit best.
-
-        Raises:
-            ConfigError: there is no such preset, or none fits these models.
-        """
-        if name is not None:
-            return _named("preset", name, self.presets)
-        fits = [
-            preset
-            for preset in self.presets.values()
-            if preset.base and preset.base.lower() in base_model.lower() and preset.draft.lower() in draft_model.lower()
-        ]
-        if not fits:
-            raise ConfigError(
-                f"preset: none fits {base_model} with {draft_model}; name one: `thinking` for models with a <think> "
-                f"block, `instruct` for others, or one of {', '.join(sorted(self.presets))}"
-            )
-        return max(fits, key=lambda preset: len(preset.base) + len(preset.draft))
-
-    def judge(self, name: str) -> Judge:
-        """The judge called `name`.
-
-        Raises:
-            ConfigError: there is no such judge.
-        """
-        return _named("judge", name, self.judges)
-
-
-@cache
-def builtin() -> Catalog:
-    """The presets and judges of the data files."""
-    return Catalog(
-        {name: Preset.model_validate({"name": name, **table}) for name, table in _tables("pairs")},
-        {name: Judge.model_validate({"name": name, **table}) for name, table in _tables("judges")},
-    )
-
-
-def _named(kind: str, name: str, known: Mapping[str, _Entry]) -> _Entry:
-    if name not in known:
-        raise ConfigError(f"{kind}: there is no {name!r}; known are {', '.join(sorted(known))}")
-    return known[name]
-
-
-def _tables(folder: str) -> list[tuple[str, dict[str, object]]]:
-    found = (files(__package__) / folder).iterdir()
-    return [
-        (file.name.removesuffix(".toml"), tomllib.loads(file.read_text()))
-        for file in sorted(found, key=lambda file: file.name)
-        if file.name.endswith(".toml")
-    ]

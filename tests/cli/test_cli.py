@@ -1,82 +1,19 @@
 """The command as a person or a script runs it, against scripted servers on loopback."""
 
-import asyncio
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import pytest
 
-from specreason_graph.cli import main
-from specreason_graph.testing import Fault, Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
+
+from .conftest import Specreason, at, serving
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 QUESTION = "How many legs have 3 cows?"
-
-
-@contextmanager
-def serving(base: Script, draft: Script | ScriptedServer, template: Any = "think") -> Iterator[ScriptedPair]:
-    """Scripted servers in a loop of their own, since the command is another process."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def call(coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=10)
-
-    context = scripted_pair(base, draft, template=template)
-    servers = call(context.__aenter__())
-    try:
-        yield servers
-    finally:
-        call(context.__aexit__(None, None, None))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    status: object
-    out: str
-    err: str
-
-
-class Specreason(Protocol):
-    """The `specreason` fixture."""
-
-    def __call__(self, *arguments: str, stdin: str = ...) -> Done: ...
-
-
-@pytest.fixture
-def specreason(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Specreason:
-    """Run the command in this process, as its entry point does."""
-    for name in [name for name in os.environ if name.startswith("SPECREASON_")]:
-        monkeypatch.delenv(name)
-
-    def run(*arguments: str, stdin: str = "") -> Done:
-        monkeypatch.setattr(sys, "argv", ["specreason", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return Done(caught.value.code, *capsys.readouterr())
-
-    return run
-
-
-def at(servers: ScriptedPair, preset: str = "thinking") -> list[str]:
-    urls = ["--base-url", servers.base.url, "--draft-url", servers.draft.url]
-    return [*urls, "--preset", preset]
 
 
 def test_json_is_one_object_with_the_promised_fields(specreason: Specreason) -> None:

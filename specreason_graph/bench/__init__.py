@@ -1,0 +1,1 @@
+"""Measuring a pair: problems, arms, totals and plots (extra `bench`)."""

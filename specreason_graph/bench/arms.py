@@ -1,0 +1,122 @@
+"""One problem by one arm: base alone, draft alone, SpecReason as in the paper, and ours, all on the same prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage
+
+from specreason_graph.bench.grading import graded
+from specreason_graph.bench.outcome import Arm, Outcome, chosen_by
+from specreason_graph.bench.problems import Problem
+from specreason_graph.catalog import Catalog
+from specreason_graph.conversation import chat_messages, digest
+from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.graph import create_specreason
+from specreason_graph.pair import Pair
+from specreason_graph.presets import Preset
+from specreason_graph.record import no_usage, used
+from specreason_graph.report import Report, report
+from specreason_graph.settings import Role, Settings
+from specreason_graph.state import SpecReasonState
+from specreason_graph.writing import Bounds, Collected, collect
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What every arm runs on; `settings` are those of ours, the others take their budgets and sampling from it."""
+
+    pair: Pair
+    preset: Preset
+    catalog: Catalog
+    settings: Settings
+
+    async def run(self, arm: Arm, problem: Problem, sample: int) -> Outcome:
+        """Have one arm answer, and grade what it wrote.
+
+        Raises:
+            ConfigError: settings that can't work on this pair.
+            EndpointError: a server failed.
+        """
+        settings = self.settings.overridden(by={"seed": self.settings.seed + sample})
+        if arm in ("base", "draft"):
+            text, found, first = await self._alone("base" if arm == "base" else "draft", problem, settings)
+        else:
+            text, found, first = await self._loop(problem, settings.overridden(by=chosen_by(arm)))
+        given, right = graded(problem, text)
+        return Outcome(
+            problem=problem.id,
+            arm=arm,
+            sample=sample,
+            expected=problem.answer,
+            given=given,
+            right=right,
+            ended=found["ended"] or "finished",
+            seconds=found["seconds"],
+            first_step_seconds=first,
+            steps=found["steps"],
+            usage=found["usage"],
+        )
+
+    async def _alone(self, role: Role, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+        """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
+        began, first, endpoint, preset = time.perf_counter(), None, self.pair.endpoint(role), self.preset
+        opening = await self.pair.opening(role, chat_messages([HumanMessage(problem.text)], preset), preset)
+        context = (await endpoint.card()).context
+        sampling = Sampling(
+            preset.temperature if settings.temperature is None else settings.temperature,
+            preset.top_p if settings.top_p is None else settings.top_p,
+            seed=int(digest([settings.seed, role])[:7], 16),
+        )
+        text = ""
+
+        def watch(piece: str) -> None:
+            nonlocal text, first
+            text += piece
+            if first is None and preset.boundary in text.lstrip():
+                first = time.perf_counter() - began
+
+        async def write(prompt: list[int], tokens: int, *, reasoning: bool) -> Collected:
+            bounds = Bounds(min(tokens, context - len(prompt)))
+            close = (await self.pair.closings(role, preset)).marker if reasoning else None
+            return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
+
+        room = context - len(opening.ids) - settings.answer_budget
+        parts = [await write(opening.ids, min(settings.reasoning_budget, room), reasoning=True)]
+        if parts[0].cut or preset.kind == "thinking":
+            cue = (await endpoint.encode(preset.answer_cue, control=True)).ids
+            text += preset.answer_cue
+            parts.append(await write([*opening.ids, *parts[0].ids, *cue], settings.answer_budget, reasoning=False))
+        seconds = time.perf_counter() - began
+        usage = used(no_usage(), role, [part.end.usage for part in parts if part.end], seconds)
+        ended = "budget" if parts[0].cut else "finished"
+        return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first  # type: ignore[typeddict-item]
+
+    async def _loop(self, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+        began, first = time.perf_counter(), None
+        graph = create_specreason(
+            pair=self.pair,
+            settings=settings,
+            presets=self.catalog.presets.values(),
+            judges=self.catalog.judges.values(),
+            policies=self.catalog.policies.values(),
+        ).compile()
+        state: Mapping[str, Any] = {}
+        async for part in graph.astream(
+            {"messages": [HumanMessage(problem.text)]},
+            {"recursion_limit": settings.recursion_limit},
+            stream_mode=["custom", "values"],
+            version="v2",
+        ):
+            if part["type"] == "values":
+                state = cast(Mapping[str, Any], part["data"])
+            elif first is None and cast(Any, part["data"])["event"] in ("step_accepted", "step_regenerated"):
+                first = time.perf_counter() - began
+        found = report(cast(SpecReasonState, state))
+        text = "".join(step["text"] for step in found["steps"])
+        if self.preset.kind == "thinking" or found["ended"] != "finished":
+            text += found["answer"] or ""
+        return text, Report({**found, "seconds": time.perf_counter() - began}), first

@@ -1,0 +1,67 @@
+"""What one arm came to on one problem: the record that totals, plots and re-judging are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from specreason_graph.catalog import SCORE_THRESHOLD
+from specreason_graph.errors import ConfigError
+from specreason_graph.settings import Settings
+from specreason_graph.state import Ended, Step, UsageByRole
+
+Arm = str
+"""One of `ARMS`; `paper` and `ours` may have a threshold of their own behind an `@`, such as `ours@0.8`."""
+ARMS: tuple[Arm, ...] = ("base", "draft", "paper", "ours")
+"""Base alone, draft alone, sequential SpecReason with the paper's judge (greedy score, threshold 7), and ours."""
+
+
+class Outcome(TypedDict):
+    """One sample of one arm on one problem."""
+
+    problem: str
+    arm: Arm
+    sample: int
+    """Which of the k samples, from 0; arms are compared sample by sample."""
+    expected: str
+    given: str | None
+    """The answer that was read from the text; None: there was none."""
+    right: bool
+    ended: Ended
+    """Why the reasoning ended; of base and draft alone `finished` or `budget`."""
+    seconds: float
+    first_step_seconds: float | None
+    """Until the first step was kept; of base and draft alone, until the first step boundary."""
+    steps: list[Step]
+    """Empty for base and draft alone. Without token ids."""
+    usage: UsageByRole
+    """Tokens and seconds of the roles `draft`, `base` and `judge`."""
+
+
+PAPER = Settings(
+    judge="paper",
+    policy=SCORE_THRESHOLD,
+    score_method="greedy",
+    threshold=7,
+    spots=None,
+    first_steps=0,
+    base_steps_after_reject=1,
+)
+"""The paper's acceptance (section 4.1): the digit that base writes, at or above 7 of 9; nothing else is asked."""
+
+
+def chosen_by(arm: Arm) -> dict[str, Any]:
+    """What a looping arm sets, whatever else was chosen.
+
+    Raises:
+        ConfigError: there is no such arm.
+    """
+    method, _, threshold = arm.partition("@")
+    try:
+        own = {"threshold": float(threshold)} if threshold else {}
+    except ValueError:
+        method = ""
+    if method not in ARMS or (threshold and method in ("base", "draft")):
+        raise ConfigError(f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, and thresholds such as ours@0.8")
+    return {**(PAPER.model_dump(exclude_unset=True) if method == "paper" else {}), **own}

@@ -1,0 +1,127 @@
+"""`specreason bench`: base alone, draft alone, SpecReason as in the paper, and ours, on the same problems."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from specreason_graph.bench.arms import Arms
+from specreason_graph.bench.journal import Journal
+from specreason_graph.bench.outcome import ARMS, chosen_by
+from specreason_graph.bench.plots import accuracy_against_latency, where_time_went
+from specreason_graph.bench.problems import load_problems
+from specreason_graph.bench.schedule import Turn, outcomes_of, run_turns, turns
+from specreason_graph.bench.table import bench_table, paired_lines
+from specreason_graph.bench.totals import BenchReport, bench_report
+from specreason_graph.bench.versions import versions
+from specreason_graph.catalog import Catalog, builtin
+from specreason_graph.cli.options import (
+    Concurrency,
+    Limit,
+    PolicyFile,
+    ProblemSource,
+    Serve,
+    Skip,
+    with_pair,
+    with_policy,
+    with_settings,
+)
+from specreason_graph.cli.progress import counting
+from specreason_graph.config import PairConfig
+from specreason_graph.pair import Pair
+from specreason_graph.policy import FittedPolicy
+from specreason_graph.settings import Settings
+
+
+@with_settings
+@with_pair
+def bench(
+    problems: ProblemSource,
+    settings: Settings,
+    serve: Serve,
+    arm: Annotated[list[str], typer.Option(help="Which arms run; a threshold may follow, as in ours@0.8")] = list(ARMS),  # noqa: B006
+    skip: Skip = 0,
+    limit: Limit = None,
+    samples: Annotated[int, typer.Option(min=1, help="Samples a problem; more than one needs a temperature")] = 1,
+    concurrency: Concurrency = 1,
+    policy_file: PolicyFile = None,
+    out: Annotated[Path, typer.Option(help="Where finished outcomes are kept, and gone on from")] = Path(
+        "runs/bench.jsonl"
+    ),
+    plots: Annotated[Path | None, typer.Option(help="Folder to write the plots to")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
+) -> None:
+    """Measure a pair: accuracy, wall-clock, acceptance and tokens of four ways to answer the same problems.
+
+    base and draft answer alone; paper is sequential SpecReason with the paper's judge (greedy score, threshold 7);
+    ours runs with the settings below.
+    """
+    for name in arm:
+        chosen_by(name)
+    todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
+    settings, policies = with_policy(settings, policy_file)
+    catalog = builtin().extended(policies=policies)
+    with serve(slots=concurrency) as config:
+        about = asyncio.run(_about(config, catalog, settings, problems, concurrency))
+        journal = Journal(out, about)
+        try:
+            asyncio.run(_run(config, catalog, settings, todo, journal, concurrency))
+        except KeyboardInterrupt:
+            Console(stderr=True).print(f"stopped; the same command goes on from {out}")
+    report = bench_report(outcomes_of(journal, todo), about, versions())
+    if plots is not None:
+        _plot(report, plots)
+    if as_json:
+        print(json.dumps(report))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
+    console.print(bench_table(report))
+    for line in paired_lines(report):
+        console.print(line)
+
+
+async def _about(
+    config: PairConfig, catalog: Catalog, settings: Settings, problems: str, concurrency: int
+) -> dict[str, Any]:
+    """What a journal's outcomes have in common; also where settings that can't work are found out, before any run."""
+    async with Pair(config) as pair:
+        cards = await pair.cards()
+        base, draft = cards["base"].name, cards["draft"].name
+        preset = catalog.preset(settings.preset or pair.preset, base, draft)
+        judge, policy = catalog.judging(settings, preset, base, draft)
+    return {
+        "base_model": base,
+        "draft_model": draft,
+        "preset": preset.name,
+        "problems": problems,
+        "concurrency": concurrency,
+        "judge": judge.name,
+        "threshold": policy.threshold,
+        "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
+        "settings": settings.model_dump(exclude_unset=True),
+    }
+
+
+async def _run(
+    config: PairConfig, catalog: Catalog, settings: Settings, todo: Sequence[Turn], journal: Journal, concurrency: int
+) -> None:
+    async with Pair(config) as pair:
+        cards = await pair.cards()
+        preset = catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
+        arms = Arms(pair, preset, catalog, settings)
+        missing = len(todo) - len(outcomes_of(journal, todo))
+        with counting("problems x arms", missing) as done:
+            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+
+
+def _plot(report: BenchReport, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    accuracy_against_latency(report, folder / "accuracy.png")
+    where_time_went(report, folder / "time.png")

@@ -1,0 +1,169 @@
+"""`specreason calibrate`: what a pair's judge can tell, and the acceptance policy that is fitted to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from specreason_graph.bench.journal import Journal
+from specreason_graph.bench.problems import Problem, load_problems
+from specreason_graph.calibrate.calibration import Calibration, calibrate
+from specreason_graph.calibrate.chains import Chain, Chains
+from specreason_graph.calibrate.collect import collect_chains
+from specreason_graph.calibrate.plots import risk_against_acceptance
+from specreason_graph.calibrate.verdict import as_json, verdict
+from specreason_graph.catalog import Catalog, builtin
+from specreason_graph.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
+from specreason_graph.cli.progress import counting
+from specreason_graph.config import PairConfig
+from specreason_graph.pair import Pair
+from specreason_graph.policy import FittedPolicy, Provenance
+from specreason_graph.presets import Judge
+from specreason_graph.settings import Settings
+
+_ASKED = ("likelihood", "paper", "yes-no", "strict")
+
+
+@some_settings("preset", "reasoning_budget", "answer_budget", "step_tokens", "temperature", "top_p", "seed")
+@with_pair
+def calibrate_command(
+    problems: ProblemSource,
+    settings: Settings,
+    serve: Serve,
+    skip: Skip = 0,
+    limit: Limit = None,
+    ask: Annotated[list[str], typer.Option(help="Judges whose evidence is gathered on every step")] = list(_ASKED),  # noqa: B006
+    spots: Annotated[
+        int, typer.Option(min=1, max=64, help="Least sure tokens that a likelihood judge asks about")
+    ] = 16,
+    fit_on: Annotated[str | None, typer.Option(help="Judge to fit on, such as likelihood+paper; else the best")] = None,
+    max_loss: Annotated[float | None, typer.Option(min=0, help="Target: accuracy lost against base, in points")] = 3.0,
+    max_bad_rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Target instead: share of accepted steps that may be bad")
+    ] = None,
+    concurrency: Concurrency = 1,
+    out: Annotated[Path, typer.Option(help="Where finished problems are kept, and gone on from")] = Path(
+        "runs/calibrate.jsonl"
+    ),
+    policy: Annotated[Path, typer.Option(help="Where the fitted policy is written")] = Path("runs/policy.json"),
+    plot: Annotated[Path | None, typer.Option(help="File for the curve's plot")] = None,
+    as_json_: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
+) -> None:
+    """Find out what the judges of a pair can tell, and fit the policy that accepts by it.
+
+    The draft proposes steps on problems that base solves; each is judged, and base finishes behind it: a step is bad
+    when base no longer comes to the right answer. The policy is the probability that a step is fine.
+    """
+    todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
+    judges = [_asking(catalog.judge(name), spots) for name in ask]
+    with serve(slots=concurrency) as config:
+        about = asyncio.run(_about(config, catalog, settings, problems, judges))
+        journal = Journal(out, about)
+        try:
+            asyncio.run(_collect(config, catalog, settings, judges, todo, journal, concurrency))
+        except KeyboardInterrupt:
+            Console(stderr=True).print(f"stopped; the same command goes on from {out}")
+    ids = {problem.id for problem in todo}
+    chains = cast(Sequence[Chain], [record for record in journal.records() if record["problem"] in ids])
+    found = calibrate(
+        chains,
+        judges,
+        on=fit_on,
+        max_loss=None if max_bad_rate is not None or max_loss is None else max_loss / 100,
+        max_bad_rate=max_bad_rate,
+    )
+    written = _write(found, about, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
+    if plot is not None:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        risk_against_acceptance(found, plot)
+    if as_json_:
+        print(json.dumps(as_json(found, str(policy) if written else None)))
+    else:
+        _print(found, policy if written else None)
+
+
+def _asking(judge: Judge, spots: int) -> Judge:
+    return judge.model_copy(update={"spots": spots}) if judge.spots else judge
+
+
+async def _about(
+    config: PairConfig, catalog: Catalog, settings: Settings, problems: str, judges: Sequence[Judge]
+) -> dict[str, Any]:
+    async with Pair(config) as pair:
+        cards = await pair.cards()
+        base, draft = cards["base"].name, cards["draft"].name
+        preset = catalog.preset(settings.preset or pair.preset, base, draft)
+    return {
+        "base_model": base,
+        "draft_model": draft,
+        "preset": preset.name,
+        "problems": problems,
+        "judges": [judge.model_dump() for judge in judges],
+        "settings": settings.model_dump(exclude_unset=True),
+    }
+
+
+async def _collect(
+    config: PairConfig,
+    catalog: Catalog,
+    settings: Settings,
+    judges: Sequence[Judge],
+    todo: Sequence[Problem],
+    journal: Journal,
+    concurrency: int,
+) -> None:
+    async with Pair(config) as pair:
+        done = {record["problem"] for record in journal.records()}
+        with counting("problems", sum(problem.id not in done for problem in todo)) as advance:
+            chains = Chains(pair, catalog, settings, judges)
+            await collect_chains(chains, todo, journal, concurrency=concurrency, done=advance)
+
+
+def _write(found: Calibration, about: dict[str, Any], problems: str, path: Path) -> bool:
+    """Write the policy, unless it could tell nothing or keeps to no target."""
+    if found.chosen is None or not found.can_tell:
+        return False
+    fine = found.steps.fine
+    policy = FittedPolicy(
+        name=path.stem,
+        base_model=about["base_model"],
+        draft_model=about["draft_model"],
+        preset=about["preset"],
+        judge=found.steps.judge,
+        threshold=found.chosen["threshold"],
+        intercept=found.fit.intercept,
+        weights=found.fit.weights,
+        provenance=Provenance(
+            date=date.today().isoformat(),
+            version=version("specreason-graph"),
+            problems=problems,
+            steps=len(fine),
+            bad=len(fine) - sum(fine),
+            auroc=found.fit.auroc.auroc,
+            interval=found.fit.auroc.interval,
+        ),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(policy.model_dump_json(indent=1) + "\n")
+    return True
+
+
+def _print(found: Calibration, policy: Path | None) -> None:
+    console = Console(highlight=False)
+    table = Table("evidence", "AUROC", "95 %", title="Fine steps above bad ones (0.5 is chance)")
+    rows = [*found.evidence.items(), *((f"fitted on {name}", one) for name, one in found.fits.items())]
+    for name, one in sorted(rows, key=lambda row: -row[1].auroc):
+        table.add_row(name, f"{one.auroc:.2f}", f"{one.interval[0]:.2f} to {one.interval[1]:.2f}")
+    console.print(table)
+    console.print(verdict(found), width=min(console.width, 100))
+    if policy is not None:
+        console.print(f"\nThe policy is in {policy}: specreason solve --policy-file {policy}")

@@ -1,0 +1,50 @@
+"""Which of a llama.cpp server's slots a request goes to: the one whose prefix cache holds most of its prompt.
+
+The server spreads the prompts of one request over its idle slots, and every slot but one would then read the
+whole prefix anew; so a request names one slot, and a run keeps its slot from one request to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int
+    requests: int = 0
+    held: list[int] = field(default_factory=list)
+
+
+class Slots:
+    """The slots of one server, least recently used first, with the prompt that each was asked to read last."""
+
+    def __init__(self, count: int) -> None:
+        self._slots = [_Slot(number) for number in range(count)]
+
+    @contextmanager
+    def one_for(self, prompt: Sequence[int]) -> Iterator[int]:
+        """The slot that has read at least half of this prompt, else the idle one that was used least recently.
+
+        It is not waited for: the server itself puts off a request to a slot that is busy.
+        """
+        ids = list(prompt)
+        shared = {slot.number: _shared(slot.held, ids) for slot in self._slots}
+        slot = max(self._slots, key=lambda slot: shared[slot.number])
+        if 2 * shared[slot.number] < len(ids):
+            slot = min(self._slots, key=lambda slot: slot.requests)
+        self._slots.remove(slot)
+        self._slots.append(slot)
+        slot.held = ids
+        slot.requests += 1
+        try:
+            yield slot.number
+        finally:
+            slot.requests -= 1
+
+
+def _shared(one: list[int], other: list[int]) -> int:
+    """How many ids two prompts begin with in common."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

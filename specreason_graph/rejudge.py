@@ -1,0 +1,85 @@
+"""Judging recorded steps again, without any model: what another policy or threshold would have accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from typing_extensions import TypedDict
+
+from specreason_graph.errors import ConfigError
+from specreason_graph.policy import Policy
+from specreason_graph.presets import Judge
+from specreason_graph.scoring import Decision, least_sure
+from specreason_graph.state import Evidence, Spot, Step
+
+_AT_SIGHT = ("empty", "loop", "too_long")  # no evidence was asked for, and no policy decides
+
+
+class Rejudged(TypedDict):
+    """Recorded steps by what was decided, and what would have been."""
+
+    judged: int
+    accepted: int
+    """In the recorded runs."""
+    would_accept: int
+    newly_accepted: int
+    newly_rejected: int
+
+
+def rejudge(steps: Sequence[Step], judge: Judge, policy: Policy) -> Rejudged:
+    """Decide anew on every step that was judged.
+
+    Only the decisions are made again: after the first one that differs, the reasoning would have gone on otherwise.
+
+    Raises:
+        ConfigError: the runs do not hold the evidence that this judge asks for.
+    """
+    judged = [step for step in steps if step["accepted"] is not None]
+    _check_spots(judged, judge)
+    pairs = [(bool(step["accepted"]), decided_again(step, judge, policy)[0]) for step in judged]
+    return Rejudged(
+        judged=len(pairs),
+        accepted=sum(before for before, _ in pairs),
+        would_accept=sum(after for _, after in pairs),
+        newly_accepted=sum(after and not before for before, after in pairs),
+        newly_rejected=sum(before and not after for before, after in pairs),
+    )
+
+
+def decided_again(step: Step, judge: Judge, policy: Policy) -> Decision:
+    """What `policy` makes of a judged step's recorded evidence.
+
+    Raises:
+        ConfigError: the evidence is not there.
+    """
+    if step["reject_reason"] in _AT_SIGHT:
+        return False, None, step["reject_reason"]
+    if (judge.spots and step["spots"] is None) or (judge.labels and step["label_probs"] is None):
+        raise ConfigError(
+            f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
+        )
+    return policy.decide(_asked_by(judge, step))
+
+
+def _asked_by(judge: Judge, step: Step) -> Evidence:
+    """The step's evidence with no more spots than the judge asks about."""
+    evidence = step.copy()
+    if judge.spots:
+        inner, end = _spots(step)
+        kept = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], judge.spots)
+        evidence["spots"] = [*(inner[at] for at in kept), *end]
+    return evidence
+
+
+def _spots(step: Step) -> tuple[list[Spot], list[Spot]]:
+    """Those inside the step, and the one at its end, which is there when the step ends the reasoning."""
+    spots = step["spots"] or []
+    inside = len(spots) - 1 if spots and step["ends"] else len(spots)
+    return spots[:inside], spots[inside:]
+
+
+def _check_spots(steps: Sequence[Step], judge: Judge) -> None:
+    most = max((len(_spots(step)[0]) for step in steps), default=0)
+    longest = max((len(step["draft_logprobs"]) for step in steps), default=0)
+    if judge.spots > most and longest > most > 0:
+        raise ConfigError(f"spots: {judge.spots} are more than the {most} that the runs were judged on")

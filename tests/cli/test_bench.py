@@ -1,0 +1,106 @@
+"""`specreason bench` and `rejudge` as a user runs them, on scripted servers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from specreason_graph.testing import Script, ScriptedPair
+
+from .conftest import Specreason, at, serving
+
+PROBLEM = {"problem": "How many legs have 3 cows?", "answer": "12"}
+STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", r"So \boxed{12}."]
+WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", r"So \boxed{11}."]
+
+
+@pytest.fixture
+def servers() -> Iterator[ScriptedPair]:
+    """Base is right; the draft is wrong from its second step on, and the judge says so."""
+    with serving(Script(STEPS, scores=[9, 2, 2], judge_mark="Evaluate"), Script(WRONG), "instruct") as pair:
+        yield pair
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "cows.jsonl"
+    path.write_text("\n".join(json.dumps(PROBLEM) for _ in range(3)))
+    return path
+
+
+def test_all_four_arms_answer_the_same_problems(
+    specreason: Specreason,
+    servers: ScriptedPair,
+    problems: Path,
+    tmp_path: Path,
+) -> None:
+    done = specreason(
+        "bench", "--problems", str(problems), "--json", "--judge", "likelihood", "--out", str(tmp_path / "run.jsonl"),
+        "--plots", str(tmp_path / "plots"), *at(servers, "instruct"),
+    )  # fmt: skip
+    report = json.loads(done.out)
+    assert {arm: totals["right"] for arm, totals in report["arms"].items()} == {
+        "base": 3, "draft": 0, "paper": 3, "ours": 3,
+    }  # fmt: skip
+    assert report["problems"][0]["given"] == {"base": "12", "draft": "11", "paper": "12", "ours": "12"}
+    assert report["arms"]["paper"]["acceptance"] == pytest.approx(1 / 3)
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["accuracy.png", "time.png"]
+
+
+def test_a_bench_that_was_stopped_runs_nothing_twice(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run.jsonl"
+    command = ["bench", "--problems", str(problems), "--json", "--out", str(run), *at(servers, "instruct")]
+    specreason(*command, "--limit", "1")
+    lines = run.read_text().splitlines()
+    run.write_text("\n".join([*lines[:-1], lines[-1][:40]]))  # killed while the last record was written
+    before = len(servers.draft.completions)
+    report = json.loads(specreason(*command, "--limit", "1").out)
+    again = len(servers.draft.completions) - before
+    assert {totals["n"] for totals in report["arms"].values()} == {1}
+    assert 0 < again < before / 2  # only the arm whose record was cut off
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run.jsonl"
+    command = ["bench", "--problems", str(problems), "--limit", "1", "--out", str(run), *at(servers, "instruct")]
+    assert specreason(*command).status == 0
+    done = specreason(*command, "--threshold", "5")
+    assert done.status == 2
+    assert "threshold" in done.err
+
+
+def test_rejudging_with_the_runs_own_settings_changes_no_decision(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run.jsonl"
+    specreason(
+        "bench", "--problems", str(problems), "--out", str(run), "--judge", "likelihood", *at(servers, "instruct")
+    )
+    rows = json.loads(specreason("rejudge", str(run), "--json").out)["rejudged"]
+    assert {row["arm"] for row in rows} == {"paper", "ours"}
+    assert all(row["judged"] and not row["newly_accepted"] and not row["newly_rejected"] for row in rows)
+    [lenient] = json.loads(specreason("rejudge", str(run), "--json", "--threshold", "-30").out)["rejudged"]
+    assert lenient["would_accept"] == lenient["judged"] > lenient["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arm", "theirs"], "arm: there is no 'theirs'"),
+        (["--arm", "base@3"], "arm: there is no 'base@3'"),
+        (["--policy-file", "nowhere.json"], "policy: can't read nowhere.json"),
+        (["--policy", "mine"], "policy: there is no 'mine'"),
+    ],
+)
+def test_what_can_not_work_is_said_before_anything_runs(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    out = ["--out", str(tmp_path / "run.jsonl")]
+    done = specreason("bench", "--problems", str(problems), *out, *options, *at(servers, "instruct"))
+    assert (done.status, message in done.err) == (2, True), done.err
+    assert not servers.draft.completions
