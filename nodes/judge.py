@@ -39,7 +39,7 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
         usage = used(usage, "judge", [request], time.perf_counter() - began)
         verdict = _verdict(evidence, run.policy.decide(evidence), request, began)
     else:
-        verdict = _verdict(free_evidence(run, writing), seen, _UNASKED, began)
+        verdict = _verdict(free_evidence(run, writing, tokens), seen, _UNASKED, began)
     index = len(run.steps)
     run.emit(StepJudged(event="step_judged", index=index, verdict=verdict))
     judged = Pending(writing=writing, verdict=verdict)

@@ -51,7 +51,7 @@ def aligned(writing: Writing, encoded: Encoded) -> list[DraftedToken]:
     return tokens
 
 
-def free_evidence(run: Run, writing: Writing) -> Evidence:
+def free_evidence(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> Evidence:
     """What is known of a step without asking base."""
     return Evidence(
         label_probs=None,
@@ -59,6 +59,7 @@ def free_evidence(run: Run, writing: Writing) -> Evidence:
         says_label=None,
         spots=None,
         draft_logprobs=writing["logprobs"],
+        tokens=len(tokens),
         place=len(run.steps),
         ends=writing["closes"],
         agreement=None,
@@ -89,7 +90,7 @@ async def ask(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> tup
     if run.request is not None and tokens:
         prompts.append([*before, *ids, *run.request.suffix])
     readings = await run.pair.base.read(prompts)
-    evidence = free_evidence(run, writing)
+    evidence = free_evidence(run, writing, tokens)
     if run.judge.spots:
         evidence["spots"] = [_spot(*pair) for pair in zip(asked, readings.items, strict=False)]
     if run.request is not None and tokens:

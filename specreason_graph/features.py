@@ -27,7 +27,7 @@ def features(evidence: Evidence, labels: Sequence[str] = ()) -> dict[str, float]
     own = evidence["draft_logprobs"]
     found = {
         "draft_lowest": _lowest(own),
-        "draft_mean": fmean(own) if own else 0.0,
+        "draft_mean": fmean(max(logprob, _FLOOR) for logprob in own) if own else 0.0,
         "length": -log(1 + len(own)),
         "place": float(evidence["place"]),
         "ends": float(evidence["ends"]),

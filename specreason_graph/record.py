@@ -65,6 +65,7 @@ def _evidence(verdict: Verdict | None, *, place: int) -> Evidence:
         says_label=verdict["says_label"] if verdict else None,
         spots=verdict["spots"] if verdict else None,
         draft_logprobs=verdict["draft_logprobs"] if verdict else [],
+        tokens=verdict["tokens"] if verdict else 0,
         place=place,
         ends=verdict["ends"] if verdict else False,
         agreement=verdict["agreement"] if verdict else None,

@@ -35,7 +35,6 @@ def rejudge(steps: Sequence[Step], judge: Judge, policy: Policy) -> Rejudged:
         ConfigError: the runs do not hold the evidence that this judge asks for.
     """
     judged = [step for step in steps if step["accepted"] is not None]
-    _check_spots(judged, judge)
     pairs = [(bool(step["accepted"]), decided_again(step, judge, policy)[0]) for step in judged]
     return Rejudged(
         judged=len(pairs),
@@ -54,10 +53,13 @@ def decided_again(step: Step, judge: Judge, policy: Policy) -> Decision:
     """
     if step["reject_reason"] in _AT_SIGHT:
         return False, None, step["reject_reason"]
-    if (judge.spots and step["spots"] is None) or (judge.labels and step["label_probs"] is None):
+    if (judge.spots and step["spots"] is None) or (judge.labels and step["tokens"] and step["label_probs"] is None):
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
         )
+    asked = len(_spots(step)[0])
+    if asked < min(judge.spots, step["tokens"]):
+        raise ConfigError(f"spots: {judge.spots} are more than the {asked} that step {step['index']} was judged on")
     return policy.decide(_asked_by(judge, step))
 
 
@@ -76,10 +78,3 @@ def _spots(step: Step) -> tuple[list[Spot], list[Spot]]:
     spots = step["spots"] or []
     inside = len(spots) - 1 if spots and step["ends"] else len(spots)
     return spots[:inside], spots[inside:]
-
-
-def _check_spots(steps: Sequence[Step], judge: Judge) -> None:
-    most = max((len(_spots(step)[0]) for step in steps), default=0)
-    longest = max((len(step["draft_logprobs"]) for step in steps), default=0)
-    if judge.spots > most and longest > most > 0:
-        raise ConfigError(f"spots: {judge.spots} are more than the {most} that the runs were judged on")

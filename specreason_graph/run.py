@@ -89,6 +89,16 @@ class Run:
         return self.settings.deadline - self.settings.answer_reserve - self.seconds()
 
 
+async def preset_of(pair: Pair, settings: Settings, catalog: Catalog) -> Preset:
+    """The preset that a run names, else the pair's own, else the one that fits the models' names.
+
+    Raises:
+        ConfigError: there is no such preset, or none fits.
+    """
+    cards = await pair.cards()
+    return catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
+
+
 async def open_run(
     state: SpecReasonState, settings: Settings, pairs: Mapping[str, Pair], catalog: Catalog, emit: Emit
 ) -> Run:
@@ -102,7 +112,7 @@ async def open_run(
         raise ConfigError(f"pair: there is no {settings.pair!r}; configured are {', '.join(sorted(pairs))}")
     pair = pairs[settings.pair]
     cards = await pair.cards()
-    preset = catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
+    preset = await preset_of(pair, settings, catalog)
     judge, policy = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
     chat = chat_messages(state["messages"], preset)
     openings: dict[Role, Opening] = {

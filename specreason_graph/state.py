@@ -42,6 +42,8 @@ class Evidence(TypedDict):
     spots: list[Spot] | None
     draft_logprobs: list[float]
     """The draft's own, of every token of its step: they come free."""
+    tokens: int
+    """Of the step, in base's vocabulary; 0 is a bare end of the reasoning."""
     place: int
     """Which step of the reasoning it would be, from 0."""
     ends: bool

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from specreason_graph.bench.problems import Problem, extra
+from specreason_graph.bench.problems import Problem
+from specreason_graph.extra import extra
 
 _SECONDS = 5
 _BOX = re.compile(r"\\boxed\s*\{")

@@ -54,7 +54,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         ConfigError: it can't be read, or is no journal.
     """
     try:
-        first, *lines = path.read_text().splitlines() or [""]
+        first, *lines = path.read_text(errors="replace").splitlines() or [""]
     except OSError as error:
         raise ConfigError(f"can't read the run {path}: {error.strerror}") from error
     head = _parsed(first) or {}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specreason_graph.bench.outcome import Arm
-from specreason_graph.bench.problems import extra
 from specreason_graph.bench.table import arm_name
 from specreason_graph.bench.totals import ArmTotals, BenchReport
+from specreason_graph.extra import extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from specreason_graph.errors import ConfigError
+from specreason_graph.extra import extra
 
 # The size that a reasoning-gym task is told, since some (acre) make other problems when it differs.
 _GYM_SIZE = 1_000
@@ -62,19 +61,6 @@ def load_problems(source: str, *, skip: int = 0, limit: int | None = None, seed:
     if source.endswith((".jsonl", ".parquet")):
         return _from_file(Path(source), skip, limit, seed)
     return _from_gym(source, skip, limit, seed)
-
-
-def extra(module: str, purpose: str) -> ModuleType:
-    """A module of the extra `bench`, imported when it is needed.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0].replace("_", "-")
-        raise ConfigError(f"{purpose} needs {package}: pip install 'specreason-graph[bench]'") from error
 
 
 def _from_file(path: Path, skip: int, limit: int | None, seed: int) -> list[Problem]:

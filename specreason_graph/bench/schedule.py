@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from specreason_graph.bench.arms import Arms
 from specreason_graph.bench.concurrency import each
@@ -43,8 +43,8 @@ async def run_turns(
     await each([turn for turn in todo if (turn[0].id, turn[1], turn[2]) not in known], run, concurrency)
 
 
-def outcomes_of(journal: Journal, todo: Sequence[Turn]) -> list[Outcome]:
-    """The outcomes of these turns, in their order; a journal may hold more."""
-    found = {(r["problem"], r["arm"], r["sample"]): cast(Outcome, r) for r in journal.records()}
+def outcomes_of(records: Iterable[Mapping[str, Any]], todo: Sequence[Turn]) -> list[Outcome]:
+    """The outcomes of these turns, in their order; a journal's records may hold more."""
+    found = {(r["problem"], r["arm"], r["sample"]): cast(Outcome, r) for r in records}
     keys = [(problem.id, arm, sample) for problem, arm, sample in todo]
     return [found[key] for key in keys if key in found]

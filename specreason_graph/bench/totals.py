@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 from specreason_graph.bench.outcome import ARMS, Arm, Outcome
-from specreason_graph.bench.problems import extra
+from specreason_graph.extra import extra
 from specreason_graph.report import acceptance
 from specreason_graph.state import Ended
 

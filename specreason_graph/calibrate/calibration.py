@@ -9,6 +9,7 @@ from specreason_graph.calibrate.chains import Chain
 from specreason_graph.calibrate.curve import Point, curve, lowest_within
 from specreason_graph.calibrate.dataset import Steps, candidates, steps_for
 from specreason_graph.calibrate.fit import Auroc, Fit, auroc, fit
+from specreason_graph.errors import ConfigError
 from specreason_graph.features import FREE, features
 from specreason_graph.presets import Judge
 
@@ -56,10 +57,12 @@ def calibrate(
         max_bad_rate: target for the share of accepted steps that are bad.
 
     Raises:
-        ConfigError: too few labelled steps.
+        ConfigError: too few labelled steps, or no judge called `on`.
     """
     found = {judge.name: steps_for(judge, chains) for judge in candidates(judges)}
-    fits = {name: fit(steps) for name, steps in found.items() if steps.fine}
+    if on is not None and on not in found:
+        raise ConfigError(f"fit_on: there is no {on!r}; evidence is there for {', '.join(found)}")
+    fits = {name: fit(steps) for name, steps in found.items() if on in (None, name)}
     best = on or max(fits, key=lambda name: fits[name].auroc.auroc - (_WORTH if "+" in name else 0.0))
     steps, chosen_fit = found[best], fits[best]
     solved = sum(chain["base_right"] for chain in chains)

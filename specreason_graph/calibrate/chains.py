@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from specreason_graph.bench.grading import graded
 from specreason_graph.bench.problems import Problem
-from specreason_graph.catalog import Catalog
+from specreason_graph.catalog import SCORE_THRESHOLD, Catalog
 from specreason_graph.ending import closes_loop
 from specreason_graph.evidence import DraftedToken, agreement, as_base_reads, ask
 from specreason_graph.ledger import encode_step
@@ -66,7 +66,8 @@ class Chains:
             EndpointError: a server failed.
         """
         state = {"messages": [HumanMessage(problem.text)]}
-        run = await open_run(state, self.settings, {self.settings.pair: self.pair}, self.catalog, lambda _: None)  # type: ignore[arg-type]
+        settings = self.settings.overridden(by={"policy": SCORE_THRESHOLD})  # the preset's own may be another pair's
+        run = await open_run(state, settings, {settings.pair: self.pair}, self.catalog, lambda _: None)  # type: ignore[arg-type]
         plan = await _finished(run, [])
         right = graded(problem, plan.text).right
         steps: list[LabelledStep] = []

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from specreason_graph.bench.problems import extra
 from specreason_graph.calibrate.dataset import Steps
 from specreason_graph.errors import ConfigError
+from specreason_graph.extra import extra
 from specreason_graph.policy import Weight
 
-FITTED = ("lowest", "lowest3", "lowest_result", "gap_lowest3", "draft_lowest", "length", "place", "ends", "label_score")
+FITTED = ("lowest3", "mean", "gap_lowest3", "lowest_word", "lowest_result", "length", "label_score")
 """Features that the model may weigh: few, since labelled steps are dear."""
 
 _LEAST = 8  # steps of each kind; with fewer a fit says nothing
-_FOLDS = 10
-_DRAWS = 1_000
+_FOLDS, _REPEATS = 5, 10
+_DRAWS = 2_000
 _STRENGTH = 0.1  # inverse of the L2 penalty on standardised features, which are strongly correlated
 
 
@@ -40,16 +40,16 @@ class Fit(NamedTuple):
 
 def auroc(values: Sequence[float], fine: Sequence[bool], problems: Sequence[str]) -> Auroc:
     """AUROC of a value that should be higher for fine steps, bootstrapped by problem."""
-    np, score = extra("numpy", "calibrate"), extra("sklearn.metrics", "calibrate").roc_auc_score
+    np = extra("numpy", "calibrate")
     x, y = np.asarray(values, dtype=float), np.asarray(fine)
-    rows = _rows_by_problem(problems)
-    random, drawn = np.random.default_rng(0), []
-    for _ in range(_DRAWS):
-        at = np.concatenate([rows[i] for i in random.integers(0, len(rows), len(rows))])
-        if 0 < y[at].sum() < len(at):
-            drawn.append(score(y[at], x[at]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Auroc(float(score(y, x)), (float(low), float(high)))
+    better = (x[y][:, None] > x[~y]) + 0.5 * (x[y][:, None] == x[~y])  # every fine step against every bad one
+    names, group = np.unique(problems, return_inverse=True)
+    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), _DRAWS)[:, group]
+    of_fine, of_bad = drawn[:, y], drawn[:, ~y]  # how often each step is in each draw
+    pairs = of_fine.sum(axis=1) * of_bad.sum(axis=1)
+    won = ((of_fine @ better) * of_bad).sum(axis=1)
+    low, high = np.quantile(won[pairs > 0] / pairs[pairs > 0], [0.025, 0.975])
+    return Auroc(float(better.mean()), (float(low), float(high)))
 
 
 def fit(steps: Steps) -> Fit:
@@ -58,23 +58,21 @@ def fit(steps: Steps) -> Fit:
     Raises:
         ConfigError: too few labelled steps of one kind.
     """
-    bad, problems = len(steps.fine) - sum(steps.fine), len(set(steps.problems))
-    if min(bad, sum(steps.fine)) < _LEAST or problems < 2:
+    bad = len(steps.fine) - sum(steps.fine)
+    spread = [
+        len({p for p, fine in zip(steps.problems, steps.fine, strict=True) if fine is kind}) for kind in (False, True)
+    ]
+    if min(bad, len(steps.fine) - bad) < _LEAST or min(spread) < _FOLDS:
         raise ConfigError(
             f"problems: {len(steps.fine)} labelled steps, {bad} of them bad, are too few for a policy, which wants at "
-            f"least {_LEAST} fine and {_LEAST} bad ones; give more problems, or harder ones"
+            f"least {_LEAST} fine and {_LEAST} bad ones, of {_FOLDS} problems each; give more problems, or harder ones"
         )
     np, y = extra("numpy", "calibrate"), steps.fine
     found = steps.features()
     names = [name for name in FITTED if any(name in step for step in found)]
     x = np.array([[step.get(name, np.nan) for name in names] for step in found])
     x = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
-    folds = extra("sklearn.model_selection", "calibrate").GroupKFold(min(_FOLDS, problems))
-    held_out = (
-        extra("sklearn.model_selection", "calibrate")
-        .cross_val_predict(_model(), x, y, groups=steps.problems, cv=folds, method="predict_proba")[:, 1]
-        .tolist()
-    )
+    held_out = np.mean([_held_out(x, y, steps.problems, seed) for seed in range(_REPEATS)], axis=0).tolist()
     scaler, logistic = (part for _, part in _model().fit(x, y).steps)
     weights = {
         name: Weight(weight=float(weight / scale), mean=float(mean))
@@ -83,14 +81,14 @@ def fit(steps: Steps) -> Fit:
     return Fit(float(logistic.intercept_[0]), weights, held_out, auroc(held_out, steps.fine, steps.problems))
 
 
+def _held_out(x: Any, y: Sequence[bool], problems: Sequence[str], seed: int) -> Any:
+    """Each step's probability by a fit without its problem; folds are alike in bad steps, else their fits differ."""
+    selection = extra("sklearn.model_selection", "calibrate")
+    folds = selection.StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    return selection.cross_val_predict(_model(), x, y, groups=problems, cv=folds, method="predict_proba")[:, 1]
+
+
 def _model() -> Any:
     scaler = extra("sklearn.preprocessing", "calibrate").StandardScaler()
     logistic = extra("sklearn.linear_model", "calibrate").LogisticRegression(C=_STRENGTH)
     return extra("sklearn.pipeline", "calibrate").make_pipeline(scaler, logistic)
-
-
-def _rows_by_problem(problems: Sequence[str]) -> list[list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, name in enumerate(problems):
-        rows.setdefault(name, []).append(row)
-    return list(rows.values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from specreason_graph.bench.problems import extra
 from specreason_graph.calibrate.calibration import Calibration
+from specreason_graph.extra import extra
 
 
 def risk_against_acceptance(found: Calibration, path: Path) -> None:

@@ -24,7 +24,7 @@ def verdict(found: Calibration) -> str:
         f"{auroc.interval[1]:.2f}; 0.5 is chance).",
     ]
     if not found.can_tell:
-        lines.append("The judge can't tell: chance is inside that interval, so no threshold is better than a coin.")
+        lines.append("The judge can't tell: that is not clearly above chance, so no threshold is better than a coin.")
         lines.append(_REMEDIES)
     elif found.chosen is None:
         lines.append("No threshold keeps to the target on these problems; the curve shows what each one costs.")

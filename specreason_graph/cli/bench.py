@@ -7,13 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from specreason_graph.bench.arms import Arms
-from specreason_graph.bench.journal import Journal
+from specreason_graph.bench.journal import Journal, read_journal
 from specreason_graph.bench.outcome import ARMS, chosen_by
 from specreason_graph.bench.plots import accuracy_against_latency, where_time_went
 from specreason_graph.bench.problems import load_problems
@@ -33,10 +33,11 @@ from specreason_graph.cli.options import (
     with_policy,
     with_settings,
 )
-from specreason_graph.cli.progress import counting
+from specreason_graph.cli.progress import counting, stoppable
 from specreason_graph.config import PairConfig
 from specreason_graph.pair import Pair
 from specreason_graph.policy import FittedPolicy
+from specreason_graph.run import preset_of
 from specreason_graph.settings import Settings
 
 
@@ -68,14 +69,10 @@ def bench(
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
     catalog = builtin().extended(policies=policies)
-    with serve(slots=concurrency) as config:
-        about = asyncio.run(_about(config, catalog, settings, problems, concurrency))
-        journal = Journal(out, about)
-        try:
-            asyncio.run(_run(config, catalog, settings, todo, journal, concurrency))
-        except KeyboardInterrupt:
-            Console(stderr=True).print(f"stopped; the same command goes on from {out}")
-    report = bench_report(outcomes_of(journal, todo), about, versions())
+    with serve(slots=concurrency) as config, stoppable(out):
+        asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency))
+    about, records = read_journal(out)
+    report = bench_report(outcomes_of(records, todo), about, versions())
     if plots is not None:
         _plot(report, plots)
     if as_json:
@@ -87,38 +84,33 @@ def bench(
         console.print(line)
 
 
-async def _about(
-    config: PairConfig, catalog: Catalog, settings: Settings, problems: str, concurrency: int
-) -> dict[str, Any]:
-    """What a journal's outcomes have in common; also where settings that can't work are found out, before any run."""
-    async with Pair(config) as pair:
-        cards = await pair.cards()
-        base, draft = cards["base"].name, cards["draft"].name
-        preset = catalog.preset(settings.preset or pair.preset, base, draft)
-        judge, policy = catalog.judging(settings, preset, base, draft)
-    return {
-        "base_model": base,
-        "draft_model": draft,
-        "preset": preset.name,
-        "problems": problems,
-        "concurrency": concurrency,
-        "judge": judge.name,
-        "threshold": policy.threshold,
-        "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
-        "settings": settings.model_dump(exclude_unset=True),
-    }
-
-
 async def _run(
-    config: PairConfig, catalog: Catalog, settings: Settings, todo: Sequence[Turn], journal: Journal, concurrency: int
+    config: PairConfig,
+    catalog: Catalog,
+    settings: Settings,
+    problems: str,
+    todo: Sequence[Turn],
+    out: Path,
+    concurrency: int,
 ) -> None:
     async with Pair(config) as pair:
-        cards = await pair.cards()
-        preset = catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
-        arms = Arms(pair, preset, catalog, settings)
-        missing = len(todo) - len(outcomes_of(journal, todo))
-        with counting("problems x arms", missing) as done:
-            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+        preset = await preset_of(pair, settings, catalog)
+        base, draft = (card.name for card in (await pair.cards()).values())
+        judge, policy = catalog.judging(settings, preset, base, draft)  # what can't work is said before anything runs
+        about = {
+            "base_model": base,
+            "draft_model": draft,
+            "preset": preset.name,
+            "problems": problems,
+            "concurrency": concurrency,
+            "judge": judge.name,
+            "threshold": policy.threshold,
+            "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
+            "settings": settings.model_dump(exclude_unset=True),
+        }
+        journal = Journal(out, about)
+        with counting("problems x arms", len(todo) - len(outcomes_of(journal.records(), todo))) as done:
+            await run_turns(Arms(pair, preset, catalog, settings), todo, journal, concurrency=concurrency, done=done)
 
 
 def _plot(report: BenchReport, folder: Path) -> None:

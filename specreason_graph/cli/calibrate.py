@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from specreason_graph.bench.journal import Journal
+from specreason_graph.bench.journal import Journal, read_journal
 from specreason_graph.bench.problems import Problem, load_problems
 from specreason_graph.calibrate.calibration import Calibration, calibrate
 from specreason_graph.calibrate.chains import Chain, Chains
@@ -23,11 +23,12 @@ from specreason_graph.calibrate.plots import risk_against_acceptance
 from specreason_graph.calibrate.verdict import as_json, verdict
 from specreason_graph.catalog import Catalog, builtin
 from specreason_graph.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
-from specreason_graph.cli.progress import counting
+from specreason_graph.cli.progress import counting, stoppable
 from specreason_graph.config import PairConfig
 from specreason_graph.pair import Pair
 from specreason_graph.policy import FittedPolicy, Provenance
 from specreason_graph.presets import Judge
+from specreason_graph.run import preset_of
 from specreason_graph.settings import Settings
 
 _ASKED = ("likelihood", "paper", "yes-no", "strict")
@@ -65,15 +66,11 @@ def calibrate_command(
     """
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
-    with serve(slots=concurrency) as config:
-        about = asyncio.run(_about(config, catalog, settings, problems, judges))
-        journal = Journal(out, about)
-        try:
-            asyncio.run(_collect(config, catalog, settings, judges, todo, journal, concurrency))
-        except KeyboardInterrupt:
-            Console(stderr=True).print(f"stopped; the same command goes on from {out}")
+    with serve(slots=concurrency) as config, stoppable(out):
+        asyncio.run(_collect(config, catalog, settings, judges, problems, todo, out, concurrency))
+    about, records = read_journal(out)
     ids = {problem.id for problem in todo}
-    chains = cast(Sequence[Chain], [record for record in journal.records() if record["problem"] in ids])
+    chains = cast(Sequence[Chain], [record for record in records if record["problem"] in ids])
     found = calibrate(
         chains,
         judges,
@@ -95,37 +92,32 @@ def _asking(judge: Judge, spots: int) -> Judge:
     return judge.model_copy(update={"spots": spots}) if judge.spots else judge
 
 
-async def _about(
-    config: PairConfig, catalog: Catalog, settings: Settings, problems: str, judges: Sequence[Judge]
-) -> dict[str, Any]:
-    async with Pair(config) as pair:
-        cards = await pair.cards()
-        base, draft = cards["base"].name, cards["draft"].name
-        preset = catalog.preset(settings.preset or pair.preset, base, draft)
-    return {
-        "base_model": base,
-        "draft_model": draft,
-        "preset": preset.name,
-        "problems": problems,
-        "judges": [judge.model_dump() for judge in judges],
-        "settings": settings.model_dump(exclude_unset=True),
-    }
-
-
 async def _collect(
     config: PairConfig,
     catalog: Catalog,
     settings: Settings,
     judges: Sequence[Judge],
+    problems: str,
     todo: Sequence[Problem],
-    journal: Journal,
+    out: Path,
     concurrency: int,
 ) -> None:
     async with Pair(config) as pair:
-        done = {record["problem"] for record in journal.records()}
-        with counting("problems", sum(problem.id not in done for problem in todo)) as advance:
+        preset = await preset_of(pair, settings, catalog)
+        base, draft = (card.name for card in (await pair.cards()).values())
+        about = {
+            "base_model": base,
+            "draft_model": draft,
+            "preset": preset.name,
+            "problems": problems,
+            "judges": [judge.model_dump() for judge in judges],
+            "settings": settings.model_dump(exclude_unset=True),
+        }
+        journal = Journal(out, about)
+        known = {record["problem"] for record in journal.records()}
+        with counting("problems", sum(problem.id not in known for problem in todo)) as done:
             chains = Chains(pair, catalog, settings, judges)
-            await collect_chains(chains, todo, journal, concurrency=concurrency, done=advance)
+            await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
 
 
 def _write(found: Calibration, about: dict[str, Any], problems: str, path: Path) -> bool:

@@ -26,15 +26,16 @@ class Slots:
 
     @contextmanager
     def one_for(self, prompt: Sequence[int]) -> Iterator[int]:
-        """The slot that has read at least half of this prompt, else the idle one that was used least recently.
+        """The idle slot that has read most of this prompt, or of a run that shares half; else the least recent one.
 
-        It is not waited for: the server itself puts off a request to a slot that is busy.
+        Without an idle one it is not waited for: the server itself puts off a request to a slot that is busy.
         """
         ids = list(prompt)
-        shared = {slot.number: _shared(slot.held, ids) for slot in self._slots}
-        slot = max(self._slots, key=lambda slot: shared[slot.number])
-        if 2 * shared[slot.number] < len(ids):
-            slot = min(self._slots, key=lambda slot: slot.requests)
+        free = [slot for slot in self._slots if not slot.requests] or self._slots
+        shared = {slot.number: _shared(slot.held, ids) for slot in free}
+        slot = max(free, key=lambda slot: shared[slot.number])
+        if 2 * shared[slot.number] < min(len(ids), len(slot.held)):
+            slot = free[0]
         self._slots.remove(slot)
         self._slots.append(slot)
         slot.held = ids

@@ -49,8 +49,10 @@ _ENDS_A = (
     "no",
     "Yes",
     "No",
+    " Yes",
+    " No",
 )
-_ENDS_B = ("\n\n", " =", " +", "\\", "boxed", "yes", "no", "Yes", "No")
+_ENDS_B = ("\n\n", " =", " +", "\\", "boxed", "yes", "no", "Yes", "No", " Yes", " No")
 _PAIRS_A = "th he in er an re on at en es st ou ed it or ti ar te ng al"
 _PAIRS_B = "in an er re th st en nd ha ll ea ro le co me de li ri io ic"
 
