@@ -113,7 +113,10 @@ class FittedPolicy(BaseModel):
         if threshold is None:
             return self
         if not 0 <= threshold <= 1:
-            raise ConfigError(f"threshold: {threshold:g} is outside 0..1, the probabilities of policy {self.name!r}")
+            raise ConfigError(
+                f"threshold: {threshold:g} is outside 0..1, the probabilities of policy {self.name!r}; for one on "
+                "the judge's score, use policy `threshold`"
+            )
         return self.model_copy(update={"threshold": threshold})
 
     def check_fits(self, base_model: str, draft_model: str, preset: str) -> None:

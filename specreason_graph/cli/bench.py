@@ -35,6 +35,7 @@ from specreason_graph.cli.options import (
 )
 from specreason_graph.cli.progress import counting, stoppable
 from specreason_graph.config import PairConfig
+from specreason_graph.errors import ConfigError
 from specreason_graph.pair import Pair
 from specreason_graph.policy import FittedPolicy
 from specreason_graph.run import preset_of
@@ -96,6 +97,9 @@ async def _run(
     async with Pair(config) as pair:
         preset = await preset_of(pair, settings, catalog)
         base, draft = (card.name for card in (await pair.cards()).values())
+        temperature = preset.temperature if settings.temperature is None else settings.temperature
+        if temperature == 0 and any(sample for _, _, sample in todo):
+            raise ConfigError("samples: at temperature 0 all samples are alike; give a --temperature, or one sample")
         judge, policy = catalog.judging(settings, preset, base, draft)  # what can't work is said before anything runs
         about = {
             "base_model": base,

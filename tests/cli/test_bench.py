@@ -37,7 +37,7 @@ def test_all_four_arms_answer_the_same_problems(
 ) -> None:
     done = specreason(
         "bench", "--problems", str(problems), "--json", "--judge", "likelihood", "--out", str(tmp_path / "run.jsonl"),
-        "--plots", str(tmp_path / "plots"), *at(servers, "instruct"),
+        "--plots", str(tmp_path / "plots"), "--concurrency", "3", *at(servers, "instruct"),
     )  # fmt: skip
     report = json.loads(done.out)
     assert {arm: totals["right"] for arm, totals in report["arms"].items()} == {
@@ -95,6 +95,7 @@ def test_rejudging_with_the_runs_own_settings_changes_no_decision(
         (["--arm", "base@3"], "arm: there is no 'base@3'"),
         (["--policy-file", "nowhere.json"], "policy: can't read nowhere.json"),
         (["--policy", "mine"], "policy: there is no 'mine'"),
+        (["--samples", "2", "--temperature", "0"], "samples: at temperature 0 all samples are alike"),
     ],
 )
 def test_what_can_not_work_is_said_before_anything_runs(
