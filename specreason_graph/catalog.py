@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import TypeVar
 
 from specreason_graph.errors import ConfigError
-from specreason_graph.policy import FittedPolicy, Policy, ScoreThreshold
+from specreason_graph.policy import FittedPolicy, NamedPolicy, Policy, ScoreThreshold
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Settings
 
@@ -24,17 +24,17 @@ _READERS: Mapping[str, Callable[[str], dict[str, object]]] = {"toml": tomllib.lo
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The presets, judges and fitted policies that a graph knows, by name."""
+    """The presets, judges and policies that a graph knows, by name."""
 
     presets: Mapping[str, Preset]
     judges: Mapping[str, Judge]
-    policies: Mapping[str, FittedPolicy]
+    policies: Mapping[str, NamedPolicy]
 
     def extended(
         self,
         presets: Iterable[Preset] = (),
         judges: Iterable[Judge] = (),
-        policies: Iterable[FittedPolicy] = (),
+        policies: Iterable[NamedPolicy] = (),
     ) -> Catalog:
         """This catalog with some of the user's own; a name known already is replaced."""
         return Catalog(

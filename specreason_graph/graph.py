@@ -18,7 +18,7 @@ from specreason_graph.defaults import default_pairs
 from specreason_graph.errors import SpecReasonError
 from specreason_graph.nodes import draft_step, finalize, judge, regenerate
 from specreason_graph.pair import Pair
-from specreason_graph.policy import FittedPolicy
+from specreason_graph.policy import NamedPolicy
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
@@ -34,7 +34,7 @@ def create_specreason(
     settings: Settings | None = None,
     presets: Iterable[Preset] = (),
     judges: Iterable[Judge] = (),
-    policies: Iterable[FittedPolicy] = (),
+    policies: Iterable[NamedPolicy] = (),
 ) -> Graph:
     """The SpecReason loop (arXiv 2504.07891), uncompiled: compile it with your own checkpointer, or as a subgraph.
 
@@ -44,7 +44,7 @@ def create_specreason(
         settings: defaults that a run's context overrides, knob by knob.
         presets: your own presets, beside the built-in ones.
         judges: your own judges.
-        policies: your own fitted policies (`specreason_graph.load_policy`); `settings.policy` names one.
+        policies: policies of your own, such as a fitted one (`load_policy`); `settings.policy` names one.
 
     Raises:
         ConfigError: no pair is given or configured.

@@ -31,6 +31,24 @@ class Policy(Protocol):
         """Accepted or not, the score that was compared with the threshold, and why not."""
 
 
+class NamedPolicy(Policy, Protocol):
+    """A policy that a run's settings can name: `FittedPolicy`, or your own."""
+
+    @property
+    def name(self) -> str:
+        """What `settings.policy` calls it."""
+
+    @property
+    def judge(self) -> Judge:
+        """What base has to be asked for it."""
+
+    def at(self, threshold: float | None) -> Policy:
+        """This policy with another threshold; None keeps its own. Raises ConfigError when it can't have that."""
+
+    def check_fits(self, base_model: str, draft_model: str, preset: str) -> None:
+        """Raises ConfigError when it is not made for this pair."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreThreshold:
     """The judge's own score against a threshold (paper, section 4.1)."""

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from langchain_core.messages import HumanMessage
 
+from specreason_graph.bench.chance import RandomAcceptance
 from specreason_graph.bench.grading import graded
 from specreason_graph.bench.outcome import Arm, Outcome, chosen_by
 from specreason_graph.bench.problems import Problem
@@ -102,7 +103,7 @@ class Arms:
             settings=settings,
             presets=self.catalog.presets.values(),
             judges=self.catalog.judges.values(),
-            policies=self.catalog.policies.values(),
+            policies=[*self.catalog.policies.values(), RandomAcceptance()],
         ).compile()
         state: Mapping[str, Any] = {}
         async for part in graph.astream(

@@ -12,9 +12,11 @@ from specreason_graph.settings import Settings
 from specreason_graph.state import Ended, Step, UsageByRole
 
 Arm = str
-"""One of `ARMS`; `paper` and `ours` may have a threshold of their own behind an `@`, such as `ours@0.8`."""
+"""One of `ARMS`, or `random`; those that judge may have a threshold behind an `@`, such as `ours@0.8`."""
 ARMS: tuple[Arm, ...] = ("base", "draft", "paper", "ours")
 """Base alone, draft alone, sequential SpecReason with the paper's judge (greedy score, threshold 7), and ours."""
+RANDOM: Arm = "random"
+"""The control: accepting at random, at a rate such as `random@0.5`."""
 
 
 class Outcome(TypedDict):
@@ -50,6 +52,8 @@ PAPER = Settings(
 )
 """The paper's acceptance (section 4.1): the digit that base writes, at or above 7 of 9; nothing else is asked."""
 
+_CHOSEN = {"paper": PAPER, RANDOM: Settings(judge="random", policy="random", spots=None, score_method=None)}
+
 
 def chosen_by(arm: Arm) -> dict[str, Any]:
     """What a looping arm sets, whatever else was chosen.
@@ -62,6 +66,8 @@ def chosen_by(arm: Arm) -> dict[str, Any]:
         own = {"threshold": float(threshold)} if threshold else {}
     except ValueError:
         method = ""
-    if method not in ARMS or (threshold and method in ("base", "draft")):
-        raise ConfigError(f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, and thresholds such as ours@0.8")
-    return {**(PAPER.model_dump(exclude_unset=True) if method == "paper" else {}), **own}
+    if method not in (*ARMS, RANDOM) or (threshold and method in ("base", "draft")):
+        raise ConfigError(
+            f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, random, and thresholds such as ours@0.8"
+        )
+    return {**(_CHOSEN[method].model_dump(exclude_unset=True) if method in _CHOSEN else {}), **own}

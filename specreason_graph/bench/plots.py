@@ -21,6 +21,7 @@ _ARM_LOOKS: dict[Arm, tuple[str, str]] = {
     "draft": ("#56B4E9", "D"),
     "paper": ("#D55E00", "^"),
     "ours": ("#009E73", "o"),
+    "random": ("#999999", "x"),
 }
 _ROLE_COLORS = {"draft": "#56B4E9", "base": "#0072B2", "judge": "#E69F00", "other": "#BBBBBB"}
 

@@ -13,6 +13,7 @@ _NAMES: dict[Arm, str] = {
     "draft": "draft alone",
     "paper": "SpecReason as in the paper",
     "ours": "ours",
+    "random": "accepting at random",
 }
 _COLUMNS = (
     "n",

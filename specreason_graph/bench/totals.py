@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean
 from typing import Any, TypedDict
 
-from specreason_graph.bench.outcome import ARMS, Arm, Outcome
+from specreason_graph.bench.outcome import ARMS, RANDOM, Arm, Outcome
 from specreason_graph.extra import extra
 from specreason_graph.report import acceptance
 from specreason_graph.state import Ended
@@ -101,7 +101,7 @@ def bench_report(outcomes: Sequence[Outcome], settings: Mapping[str, Any], versi
         arms={arm: arm_totals(found) for arm, found in by_arm.items()},
         paired={
             f"{one}-{other}": paired(by_arm[one], by_arm[other])
-            for one, other in [*_PAIRS, *((arm, "base") for arm in arms if "@" in arm)]
+            for one, other in [*_PAIRS, *_more_pairs(arms)]
             if _shared(by_arm.get(one, ()), by_arm.get(other, ()))
         },
         problems=_problem_rows(outcomes),
@@ -176,7 +176,7 @@ def _ratio_interval(over: Sequence[float], under: Sequence[float]) -> list[float
 def _place(arm: Arm) -> tuple[int, float]:
     """Where an arm stands in a report: thresholds of its own in rising order behind the plain arm."""
     method, _, threshold = arm.partition("@")
-    return ARMS.index(method), float(threshold or "-inf")
+    return (*ARMS, RANDOM).index(method), float(threshold or "-inf")
 
 
 def _by_problem(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
@@ -204,6 +204,12 @@ def _tokens(outcomes: Sequence[Outcome]) -> Tokens:
         judged=judged,
         judged_new=judged - sum(cached) if len(cached) == len(judge) else None,
     )
+
+
+def _more_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """Thresholds against base, and ours against accepting at random."""
+    thresholds = [(arm, "base") for arm in arms if "@" in arm]
+    return [*thresholds, *(("ours", arm) for arm in arms if arm.startswith(RANDOM))]
 
 
 def _problem_rows(outcomes: Sequence[Outcome]) -> list[ProblemRow]:

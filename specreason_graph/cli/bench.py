@@ -63,7 +63,7 @@ def bench(
     """Measure a pair: accuracy, wall-clock, acceptance and tokens of four ways to answer the same problems.
 
     base and draft answer alone; paper is sequential SpecReason with the paper's judge (greedy score, threshold 7);
-    ours runs with the settings below.
+    ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control.
     """
     for name in arm:
         chosen_by(name)

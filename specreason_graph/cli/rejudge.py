@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from specreason_graph.bench.chance import RandomAcceptance
 from specreason_graph.bench.journal import read_journal
 from specreason_graph.bench.outcome import chosen_by
 from specreason_graph.catalog import Catalog, builtin
@@ -38,7 +39,7 @@ def rejudge_command(
     about, outcomes = read_journal(run)
     fitted = FittedPolicy.model_validate(about["policy"]) if about.get("policy") else None
     own = load_policy(policy_file) if policy_file else None
-    catalog = builtin().extended(policies=[policy for policy in (fitted, own) if policy])
+    catalog = builtin().extended(policies=[policy for policy in (fitted, own, RandomAcceptance()) if policy])
     changed = {**settings.model_dump(exclude_unset=True), **({"policy": own.name} if own else {})}
     steps: dict[str, list[Any]] = {}
     for outcome in outcomes:

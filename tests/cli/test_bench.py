@@ -78,11 +78,10 @@ def test_rejudging_with_the_runs_own_settings_changes_no_decision(
     specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run.jsonl"
-    specreason(
-        "bench", "--problems", str(problems), "--out", str(run), "--judge", "likelihood", *at(servers, "instruct")
-    )
+    command = ["bench", "--problems", str(problems), "--out", str(run), "--judge", "likelihood"]
+    specreason(*command, "--arm", "paper", "--arm", "ours", "--arm", "random@0.5", *at(servers, "instruct"))
     rows = json.loads(specreason("rejudge", str(run), "--json").out)["rejudged"]
-    assert {row["arm"] for row in rows} == {"paper", "ours"}
+    assert {row["arm"] for row in rows} == {"paper", "ours", "random@0.5"}
     assert all(row["judged"] and not row["newly_accepted"] and not row["newly_rejected"] for row in rows)
     [lenient] = json.loads(specreason("rejudge", str(run), "--json", "--threshold", "-30").out)["rejudged"]
     assert lenient["would_accept"] == lenient["judged"] > lenient["accepted"]
