@@ -9,7 +9,7 @@ from specreason_graph.events import StepDrafted
 from specreason_graph.record import no_usage, used
 from specreason_graph.run import Run
 from specreason_graph.state import Pending, SpecReasonState, Update
-from specreason_graph.writing import write_step
+from specreason_graph.steps import next_step
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
@@ -17,14 +17,7 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     update = _fresh(run) if run.fresh else {}
     if is_base_turn(run):
         return {**update, "specreason_pending": None}
-    writing, requests = await write_step(
-        run.pair.draft,
-        run.ledger("draft"),
-        run.step_bounds(),
-        run.sampling("draft_step"),
-        boundary=run.preset.boundary,
-        close=(await run.pair.closings("draft", run.preset)).marker,
-    )
+    writing, requests = await next_step(run, "draft")
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=writing["text"]))
     usage = no_usage() if run.fresh else state["specreason_usage"]
     return {

@@ -8,19 +8,12 @@ from specreason_graph.ledger import encode_step
 from specreason_graph.record import base_step, used
 from specreason_graph.run import Run
 from specreason_graph.state import Ended, SpecReasonState, Step, Update, Writing
-from specreason_graph.writing import write_step
+from specreason_graph.steps import next_step
 
 
 async def regenerate(state: SpecReasonState, run: Run) -> Update:
     """Write a step with base and keep it; what base says is not judged."""
-    writing, requests = await write_step(
-        run.pair.base,
-        run.ledger("base"),
-        run.step_bounds(),
-        run.sampling("regenerate"),
-        boundary=run.preset.boundary,
-        close=run.closings.marker,
-    )
+    writing, requests = await next_step(run, "base")
     rejected = state["specreason_pending"]
     kept: list[Step] = []
     ended = _no_step(run, writing)

@@ -56,12 +56,8 @@ class Run:
 
     def sampling(self, node: Node) -> Sampling:
         """Temperature and top_p, with a seed of this node and step: one seed would repeat one noise every step."""
-        preset, chosen = self.preset, self.settings
-        return Sampling(
-            temperature=preset.temperature if chosen.temperature is None else chosen.temperature,
-            top_p=preset.top_p if chosen.top_p is None else chosen.top_p,
-            seed=int(digest([chosen.seed, len(self.steps), node])[:7], 16),
-        )
+        seed = int(digest([self.settings.seed, len(self.steps), node])[:7], 16)
+        return self.preset.sampling(self.settings, seed)
 
     def reasoning_tokens(self) -> int:
         """Kept tokens of reasoning, in base's tokens."""

@@ -15,7 +15,6 @@ from specreason_graph.bench.outcome import Arm, Outcome, chosen_by
 from specreason_graph.bench.problems import Problem
 from specreason_graph.catalog import Catalog
 from specreason_graph.conversation import chat_messages, digest
-from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
 from specreason_graph.presets import Preset
@@ -67,11 +66,7 @@ class Arms:
         began, first, endpoint, preset = time.perf_counter(), None, self.pair.endpoint(role), self.preset
         opening = await self.pair.opening(role, chat_messages([HumanMessage(problem.text)], preset), preset)
         context = (await endpoint.card()).context
-        sampling = Sampling(
-            preset.temperature if settings.temperature is None else settings.temperature,
-            preset.top_p if settings.top_p is None else settings.top_p,
-            seed=int(digest([settings.seed, role])[:7], 16),
-        )
+        sampling = preset.sampling(settings, seed=int(digest([settings.seed, role])[:7], 16))
         text = ""
 
         def watch(piece: str) -> None:

@@ -25,22 +25,27 @@ def turns(problems: Sequence[Problem], arms: Sequence[Arm], samples: int) -> lis
     ]
 
 
+def missing(todo: Sequence[Turn], records: Iterable[Mapping[str, Any]]) -> list[Turn]:
+    """The turns that a journal's records do not have yet."""
+    known = {(record["problem"], record["arm"], record["sample"]) for record in records}
+    return [(problem, arm, sample) for problem, arm, sample in todo if (problem.id, arm, sample) not in known]
+
+
 async def run_turns(
     arms: Arms, todo: Sequence[Turn], journal: Journal, *, concurrency: int, done: Callable[[], None]
 ) -> None:
-    """Run what the journal does not have yet, `concurrency` at a time; `done` is called after each.
+    """Run these turns, `concurrency` at a time; `done` is called after each.
 
     Raises:
         EndpointError: a server failed; what was finished before is kept.
     """
-    known = {(record["problem"], record["arm"], record["sample"]) for record in journal.records()}
 
     async def run(turn: Turn) -> None:
         problem, arm, sample = turn
         journal.append(await arms.run(arm, problem, sample))
         done()
 
-    await each([turn for turn in todo if (turn[0].id, turn[1], turn[2]) not in known], run, concurrency)
+    await each(todo, run, concurrency)
 
 
 def outcomes_of(records: Iterable[Mapping[str, Any]], todo: Sequence[Turn]) -> list[Outcome]:

@@ -10,7 +10,7 @@ from specreason_graph.calibrate.curve import Point, curve, lowest_within
 from specreason_graph.calibrate.dataset import Steps, candidates, steps_for
 from specreason_graph.calibrate.fit import Auroc, Fit, auroc, fit
 from specreason_graph.errors import ConfigError
-from specreason_graph.features import FREE, features
+from specreason_graph.features import FREE
 from specreason_graph.presets import Judge
 
 _WORTH = 0.02  # AUROC that a further request has to add to be asked on every step
@@ -90,7 +90,7 @@ def _single_pieces(asked: Sequence[Steps]) -> dict[str, Auroc]:
     """Every feature by itself; what comes free with the draft carries no judge's name."""
     values: dict[str, tuple[list[float], Steps]] = {}
     for steps in asked:
-        rows = [features(evidence, steps.judge.labels) for evidence in steps.evidence]
+        rows = steps.features()
         for name in sorted({name for row in rows for name in row}):
             key = name if name in FREE else f"{steps.judge.name}.{name}"
             have = [at for at, row in enumerate(rows) if name in row]

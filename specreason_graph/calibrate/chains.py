@@ -26,7 +26,8 @@ from specreason_graph.record import base_step
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
 from specreason_graph.state import Evidence, Writing
-from specreason_graph.writing import Bounds, Collected, collect, write_step
+from specreason_graph.steps import next_step
+from specreason_graph.writing import Bounds, Collected, collect
 
 
 class LabelledStep(TypedDict):
@@ -72,7 +73,7 @@ class Chains:
         right = graded(problem, plan.text).right
         steps: list[LabelledStep] = []
         while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and run.has_room():
-            drafted, own, rest = await _draft(run), *_split(plan, run.preset.boundary)
+            (drafted, _), (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
             ids = own["ids"]
             last = not rest.text.strip() or bool(run.preset.close and run.preset.close in own["text"])
             if drafted["text"].strip() and not closes_loop(run.steps, drafted["text"]):
@@ -106,19 +107,6 @@ class Chains:
         text = "".join(step["text"] for step in run.steps) + drafted["text"] + after.text
         step = LabelledStep(text=drafted["text"], own=own["text"], fine=graded(problem, text).right, evidence=found)
         return after, step
-
-
-async def _draft(run: Run) -> Writing:
-    close = (await run.pair.closings("draft", run.preset)).marker
-    writing, _ = await write_step(
-        run.pair.draft,
-        run.ledger("draft"),
-        run.step_bounds(),
-        run.sampling("draft_step"),
-        boundary=run.preset.boundary,
-        close=close,
-    )
-    return writing
 
 
 async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Collected:

@@ -21,9 +21,8 @@ class Steps:
     evidence: list[Evidence]
 
     def features(self) -> list[dict[str, float]]:
-        """The features of every step, without those that no live run can have."""
-        found = [features(evidence, self.judge.labels) for evidence in self.evidence]
-        return [{name: value for name, value in step.items() if name != "agreement"} for step in found]
+        """The features of every step."""
+        return [features(evidence, self.judge.labels) for evidence in self.evidence]
 
     def only(self, rows: Sequence[int]) -> Steps:
         """Some of the steps."""

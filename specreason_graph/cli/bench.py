@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from specreason_graph.bench.about import about
 from specreason_graph.bench.arms import Arms
 from specreason_graph.bench.journal import Journal, read_journal
 from specreason_graph.bench.outcome import ARMS, chosen_by
 from specreason_graph.bench.plots import accuracy_against_latency, where_time_went
 from specreason_graph.bench.problems import load_problems
-from specreason_graph.bench.schedule import Turn, outcomes_of, run_turns, turns
+from specreason_graph.bench.schedule import Turn, missing, outcomes_of, run_turns, turns
 from specreason_graph.bench.table import bench_table, paired_lines
 from specreason_graph.bench.totals import BenchReport, bench_report
 from specreason_graph.bench.versions import versions
@@ -72,8 +73,8 @@ def bench(
     catalog = builtin().extended(policies=policies)
     with serve(slots=concurrency) as config, stoppable(out):
         asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency))
-    about, records = read_journal(out)
-    report = bench_report(outcomes_of(records, todo), about, versions())
+    settings_of_run, records = read_journal(out)
+    report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
     if plots is not None:
         _plot(report, plots)
     if as_json:
@@ -97,24 +98,19 @@ async def _run(
     async with Pair(config) as pair:
         preset = await preset_of(pair, settings, catalog)
         base, draft = (card.name for card in (await pair.cards()).values())
-        temperature = preset.temperature if settings.temperature is None else settings.temperature
-        if temperature == 0 and any(sample for _, _, sample in todo):
+        if preset.sampling(settings, seed=0).temperature == 0 and any(sample for _, _, sample in todo):
             raise ConfigError("samples: at temperature 0 all samples are alike; give a --temperature, or one sample")
         judge, policy = catalog.judging(settings, preset, base, draft)  # what can't work is said before anything runs
-        about = {
-            "base_model": base,
-            "draft_model": draft,
-            "preset": preset.name,
-            "problems": problems,
+        judging = {
             "concurrency": concurrency,
             "judge": judge.name,
             "threshold": policy.threshold,
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
-            "settings": settings.model_dump(exclude_unset=True),
         }
-        journal = Journal(out, about)
-        with counting("problems x arms", len(todo) - len(outcomes_of(journal.records(), todo))) as done:
-            await run_turns(Arms(pair, preset, catalog, settings), todo, journal, concurrency=concurrency, done=done)
+        journal = Journal(out, {**await about(pair, preset, settings, problems), **judging})
+        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings)
+        with counting("problems x arms", len(todo)) as done:
+            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
 
 
 def _plot(report: BenchReport, folder: Path) -> None:

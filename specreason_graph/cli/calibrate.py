@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from specreason_graph.bench.about import about
 from specreason_graph.bench.journal import Journal, read_journal
 from specreason_graph.bench.problems import Problem, load_problems
 from specreason_graph.calibrate.calibration import Calibration, calibrate
@@ -68,7 +69,7 @@ def calibrate_command(
     judges = [_asking(catalog.judge(name), spots) for name in ask]
     with serve(slots=concurrency) as config, stoppable(out):
         asyncio.run(_collect(config, catalog, settings, judges, problems, todo, out, concurrency))
-    about, records = read_journal(out)
+    made_with, records = read_journal(out)
     ids = {problem.id for problem in todo}
     chains = cast(Sequence[Chain], [record for record in records if record["problem"] in ids])
     found = calibrate(
@@ -78,7 +79,7 @@ def calibrate_command(
         max_loss=None if max_bad_rate is not None or max_loss is None else max_loss / 100,
         max_bad_rate=max_bad_rate,
     )
-    written = _write(found, about, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
+    written = _write(found, made_with, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
     if plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)
         risk_against_acceptance(found, plot)
@@ -104,32 +105,25 @@ async def _collect(
 ) -> None:
     async with Pair(config) as pair:
         preset = await preset_of(pair, settings, catalog)
-        base, draft = (card.name for card in (await pair.cards()).values())
-        about = {
-            "base_model": base,
-            "draft_model": draft,
-            "preset": preset.name,
-            "problems": problems,
-            "judges": [judge.model_dump() for judge in judges],
-            "settings": settings.model_dump(exclude_unset=True),
-        }
-        journal = Journal(out, about)
+        asked = {"judges": [judge.model_dump() for judge in judges]}
+        journal = Journal(out, {**await about(pair, preset, settings, problems), **asked})
         known = {record["problem"] for record in journal.records()}
-        with counting("problems", sum(problem.id not in known for problem in todo)) as done:
+        todo = [problem for problem in todo if problem.id not in known]
+        with counting("problems", len(todo)) as done:
             chains = Chains(pair, catalog, settings, judges)
             await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
 
 
-def _write(found: Calibration, about: dict[str, Any], problems: str, path: Path) -> bool:
+def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: Path) -> bool:
     """Write the policy, unless it could tell nothing or keeps to no target."""
     if found.chosen is None or not found.can_tell:
         return False
     fine = found.steps.fine
     policy = FittedPolicy(
         name=path.stem,
-        base_model=about["base_model"],
-        draft_model=about["draft_model"],
-        preset=about["preset"],
+        base_model=made_with["base_model"],
+        draft_model=made_with["draft_model"],
+        preset=made_with["preset"],
         judge=found.steps.judge,
         threshold=found.chosen["threshold"],
         intercept=found.fit.intercept,

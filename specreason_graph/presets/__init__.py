@@ -9,7 +9,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from specreason_graph.settings import ScoreMethod
+from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.settings import ScoreMethod, Settings
 
 
 class Judge(BaseModel):
@@ -65,3 +66,11 @@ class Preset(BaseModel):
     template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
     temperature: float = 0.6
     top_p: float = 0.95
+
+    def sampling(self, settings: Settings, seed: int) -> Sampling:
+        """How tokens are drawn: a run's own temperature and top_p, else the preset's."""
+        return Sampling(
+            temperature=self.temperature if settings.temperature is None else settings.temperature,
+            top_p=self.top_p if settings.top_p is None else settings.top_p,
+            seed=seed,
+        )
