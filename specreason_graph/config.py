@@ -6,9 +6,9 @@ Endpoints hold keys and addresses, so they are never part of a run's settings: a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from specreason_graph.errors import ConfigError, checked
@@ -27,6 +27,17 @@ class EndpointConfig(BaseModel):
     timeout: float = Field(default=600.0, gt=0, description="Seconds to wait for the server's next bytes")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent with every request")
     dialect: Dialect = Field(default="vllm", description="Which server it is: vLLM, or llama.cpp's server")
+    full_likelihood: bool = Field(
+        default=False,
+        description="Have base read a step's likelihood in one prompt instead of one a spot; vLLM versions that the "
+        "tests have proven, started with --enable-scale-out --enable-prompt-tokens-details",
+    )
+
+    @model_validator(mode="after")
+    def _only_vllm_reads_whole_prompts(self) -> Self:
+        if self.full_likelihood and self.dialect != "vllm":
+            raise ValueError("full_likelihood is an option of vLLM; turn it off for other dialects")
+        return self
 
     @field_validator("base_url")
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from specreason_graph.endpoint.protocol import Encoded, Reading, Usage
+from specreason_graph.endpoint.protocol import Encoded, Reading, Readings, Usage
 from specreason_graph.ledger import encode_step
 from specreason_graph.run import Run
 from specreason_graph.scoring import base_logprob, label_distribution, least_sure
@@ -67,36 +67,42 @@ def free_evidence(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) ->
 
 
 async def ask(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> tuple[Evidence, Usage]:
-    """Ask base all that the run's judge asks for, in one request.
+    """Ask base all that the run's judge asks for, in one request (two with `full_likelihood`).
 
     Prompts go in rising order, so that a server with one slot adds only the tokens up to the next spot: ledger +
     step up to each of the draft's least sure tokens; its end, when it ends the reasoning (a draft that stops too
     early is wrong there alone); ledger + step + the judge's request (paper, section 4.1). A step without text gets
     no label.
     """
-    before, ids = run.ledger("base"), [token.id for token in tokens]
-    asked: list[DraftedToken] = []
-    prompts: list[list[int]] = []
-    if run.judge.spots:
-        places = least_sure([token.logprob or 0.0 for token in tokens], run.judge.spots)
-        asked += [tokens[place] for place in places]
-        prompts += [[*before, *ids[:place]] for place in places]
-        if writing["closes"]:
-            marker, closing = run.closings.marker, writing["closing"]
-            asked.append(
-                DraftedToken(marker.id if marker else run.closings.end_of_turn, "", closing[1] if closing else None)
-            )
-            prompts.append([*before, *ids])
+    before, step = run.ledger("base"), [token.id for token in tokens]
+    spots = _spots(run, writing, tokens) if run.judge.spots else {}
+    end = [token.id for at, token in spots.items() if at == len(step)]
+    whole = await run.pair.base.likelihood([*before, *step, *end]) if spots else None
+    exact = {} if whole is None else {at: whole.logprobs[len(before) + at] for at in spots}
+    unread = [at for at in spots if exact.get(at) is None]
+    prompts = [[*before, *step[:at]] for at in unread]
     if run.request is not None and tokens:
-        prompts.append([*before, *ids, *run.request.suffix])
-    readings = await run.pair.base.read(prompts)
+        prompts.append([*before, *step, *run.request.suffix])
+    readings = await run.pair.base.read(prompts) if prompts else Readings([], Usage(0, 0, 0))
     evidence = free_evidence(run, writing, tokens)
     if run.judge.spots:
-        evidence["spots"] = [_spot(*pair) for pair in zip(asked, readings.items, strict=False)]
+        read = dict(zip(unread, readings.items, strict=False))
+        evidence["spots"] = [_spot(token, exact.get(at), read.get(at)) for at, token in spots.items()]
     if run.request is not None and tokens:
         probs, evidence["says_label"] = label_distribution(readings.items[-1], run.request.labels)
         evidence["label_probs"], evidence["label_mass"] = probs, sum(probs.values())
-    return evidence, readings.usage
+    return evidence, readings.usage if whole is None else whole.usage + readings.usage
+
+
+def _spots(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> dict[int, DraftedToken]:
+    """Where in the step base is asked how likely it finds what the draft wrote, in rising order."""
+    places = least_sure([token.logprob or 0.0 for token in tokens], run.judge.spots)
+    spots = {at: tokens[at] for at in places}
+    if writing["closes"]:
+        marker, closing = run.closings.marker, writing["closing"]
+        end = marker.id if marker else run.closings.end_of_turn
+        spots[len(tokens)] = DraftedToken(end, "", closing[1] if closing else None)
+    return spots
 
 
 def agreement(drafted: str, own: str) -> float | None:
@@ -105,6 +111,9 @@ def agreement(drafted: str, own: str) -> float | None:
     return float(results[0][-1] == results[1][-1]) if all(results) else None
 
 
-def _spot(token: DraftedToken, reading: Reading) -> Spot:
-    logprob, at_most = base_logprob(reading, token.id)
+def _spot(token: DraftedToken, exact: float | None, reading: Reading | None) -> Spot:
+    logprob, at_most = exact, False
+    if logprob is None:
+        assert reading is not None, "every spot is read in one way or the other"
+        logprob, at_most = base_logprob(reading, token.id)
     return Spot(text=token.text, draft_logprob=token.logprob, base_logprob=logprob, at_most=at_most)

@@ -151,6 +151,9 @@ class LlamaCppEndpoint:
         )
         return Readings(items, total)
 
+    async def likelihood(self, prompt: Sequence[int]) -> None:
+        """llama.cpp's server gives no log-probabilities of a prompt."""
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()

@@ -66,6 +66,14 @@ class Usage:
     cached_tokens: int | None
     completion_tokens: int
 
+    def __add__(self, other: Usage) -> Usage:
+        known = self.cached_tokens is not None and other.cached_tokens is not None
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            (self.cached_tokens or 0) + (other.cached_tokens or 0) if known else None,
+            self.completion_tokens + other.completion_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class End:
@@ -104,6 +112,14 @@ class Readings:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """Log-probability of each token of a prompt given those before it; None where it was not computed anew."""
+
+    logprobs: list[float | None]
+    usage: Usage
+
+
 class Endpoint(Protocol):
     """A model server. Every method raises a subclass of `EndpointError` when it can't do its part."""
 
@@ -136,6 +152,9 @@ class Endpoint(Protocol):
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """Next-token log-probabilities behind each prompt, raw and over the whole vocabulary, in one request."""
+
+    async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
+        """Log-probability of each token of one prompt that was not in the prefix cache; None unless configured."""
 
     async def aclose(self) -> None:
         """Close the connections."""

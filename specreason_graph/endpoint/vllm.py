@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from specreason_graph.config import EndpointConfig
+from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import (
     ChatMessage,
@@ -18,6 +19,7 @@ from specreason_graph.endpoint.protocol import (
     Encoded,
     End,
     Ending,
+    Likelihood,
     Marker,
     ModelCard,
     Reading,
@@ -38,6 +40,7 @@ class VllmEndpoint:
     def __init__(self, role: str, config: EndpointConfig) -> None:
         self._http = Http(role, config)
         self._wanted = config.model
+        self._full_likelihood = FullLikelihood(self._http) if config.full_likelihood else None
         self._card: ModelCard | None = None
 
     @property
@@ -149,6 +152,12 @@ class VllmEndpoint:
         if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
             usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
         return Readings([self._reading(choice) for choice in choices], usage)
+
+    async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
+        """See `full_likelihood`; None where it is turned off."""
+        if self._full_likelihood is None:
+            return None
+        return await self._full_likelihood.read((await self.card()).name, prompt)
 
     async def aclose(self) -> None:
         """Close the connections."""

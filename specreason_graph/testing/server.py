@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from specreason_graph.config import EndpointConfig
 from specreason_graph.testing.completions import Completions
 from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.inference import INFERENCE, inference
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.pace import Pace
 from specreason_graph.testing.prefix_cache import PrefixCache
@@ -51,6 +52,8 @@ class ScriptedServer:
         reports_cached: whether usage tells of cached tokens (vLLM's `--enable-prompt-tokens-details`).
         max_logprobs: how many log-probabilities a token may be asked for.
         bos: whether texts begin with a BOS token.
+        version: which vLLM it says it is.
+        scale_out: whether it serves `/inference/v1/generate` (vLLM's `--enable-scale-out`).
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class ScriptedServer:
         reports_cached: bool = True,
         max_logprobs: int = 20,
         bos: bool = False,
+        version: str = "0.32.0",
+        scale_out: bool = False,
     ) -> None:
         self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script)
         self.requests: list[Record] = []
@@ -79,6 +84,8 @@ class ScriptedServer:
         self._idle.set()
         self._peers: set[Any] = set()
         self._key = api_key
+        self._version = version
+        self._scale_out = scale_out
         self._faults: list[_Planned] = []
         self._completions = Completions(
             self.model, model, context, pace or Pace(), PrefixCache(cache_blocks), reports_cached, max_logprobs
@@ -88,7 +95,9 @@ class ScriptedServer:
     def config(self) -> EndpointConfig:
         """How a client reaches this server."""
         key = None if self._key is None else SecretStr(self._key)
-        return EndpointConfig(base_url=self.url, model=self._completions.name, api_key=key)
+        return EndpointConfig(
+            base_url=self.url, model=self._completions.name, api_key=key, full_likelihood=self._scale_out
+        )
 
     @property
     def completions(self) -> list[Record]:
@@ -178,7 +187,7 @@ class ScriptedServer:
             case "GET", "/health":
                 return web.Response()
             case "GET", "/version":
-                return web.json_response({"version": "0.32.0"})
+                return web.json_response({"version": self._version})
             case "GET", "/v1/models":
                 return web.json_response(self._models())
             case "POST", "/tokenize":
@@ -187,6 +196,8 @@ class ScriptedServer:
                 return web.json_response(detokenized(self.model, record.body))
             case "POST", path if path == COMPLETIONS:
                 return await self._completions.answer(http, record, fault)
+            case "POST", path if path == INFERENCE:
+                return web.json_response(inference(self._completions, record, scale_out=self._scale_out))
         return web.json_response({"detail": "Not Found"}, status=404)
 
     def _next_fault(self, path: str) -> Fault | None:

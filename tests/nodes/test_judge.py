@@ -59,6 +59,22 @@ async def test_likelihood_works_across_two_tokenizers(solve: Solve) -> None:
     assert solved.texts[:2] == STEPS[:2]
 
 
+@pytest.mark.parametrize("template", ["instruct", "think"])
+async def test_the_full_likelihood_is_the_same_evidence_from_fewer_prompts(solve: Solve, template: str) -> None:
+    """Guards policies, which must not mean another thing with another way of reading."""
+    runs, prompts = [], []
+    for scale_out in (False, True):
+        base = ScriptedServer(Script(STEPS, answer="12"), template=template, scale_out=scale_out)  # type: ignore[arg-type]
+        runs.append((await solve(base, Script(WRONG), judge="likelihood", template=template)).steps)
+        prompts.append(sum(len(request.prompts) for request in base.requests))
+    assert [step["reject_reason"] for step in runs[1]] == [step["reject_reason"] for step in runs[0]]
+    for spot, whole in zip(*([spot for step in run for spot in step["spots"] or []] for run in runs), strict=True):
+        assert whole["text"] == spot["text"]
+        assert not whole["at_most"] or spot["at_most"]
+        assert whole["base_logprob"] == pytest.approx(spot["base_logprob"]) or spot["at_most"]
+    assert prompts[1] < prompts[0]
+
+
 async def test_likelihood_asks_for_few_tokens_only(solve: Solve) -> None:
     same = Script([" ".join(f"Word{n}" for n in range(60)) + ".", "So 12."])
     solved = await solve(same, same, judge="likelihood", spots=4, template="instruct")

@@ -1,0 +1,86 @@
+"""Every token's likelihood from one prompt: vLLM's `/inference/v1/generate` with `prompt_logprobs`.
+
+An option, for versions that the contract test has proven: the request reads from the prefix cache, which the public
+`prompt_logprobs` does not, and an untried version may answer it with wrong numbers, or die of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.protocol import Likelihood, Usage
+from specreason_graph.errors import ConfigError, EndpointRefused
+
+PROVEN = ("0.32.0",)
+"""vLLM versions whose values equal `prompt_logprobs` (tests/endpoint/test_full_likelihood.py)."""
+
+_PATH = "/inference/v1/generate"
+
+
+@dataclass(slots=True)
+class FullLikelihood:
+    """Reads whole prompts of one server."""
+
+    http: Http
+    proven: bool = False
+
+    async def read(self, model: str, prompt: Sequence[int]) -> Likelihood:
+        """Log-probability of each token of the prompt that had to be computed.
+
+        Raises:
+            ConfigError: the server's version is not a proven one, or it was started without what this needs.
+        """
+        await self._check_version()
+        body = {
+            "model": model,
+            "token_ids": list(prompt),
+            "sampling_params": {
+                "max_tokens": 1,
+                "temperature": 0,
+                "prompt_logprobs": 0,
+                "skip_reading_prefix_cache": False,
+                "detokenize": False,  # without it the engine dies of the rows that it did not compute
+            },
+        }
+        try:
+            answer = await self.http.post(_PATH, body)
+        except EndpointRefused as refusal:
+            if refusal.status not in (403, 404):
+                raise
+            raise ConfigError(
+                f"{self.http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn "
+                "full_likelihood off"
+            ) from None
+        with self.http.shape(_PATH):
+            rows = answer["prompt_logprobs"]
+            usage = answer["usage"]
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        if cached is None:
+            raise ConfigError(
+                f"{self.http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
+                "with --enable-prompt-tokens-details, or turn full_likelihood off"
+            )
+        if not isinstance(rows, list) or len(rows) != len(prompt):
+            raise self.http.malformed(f"{_PATH} gives no log-probability for each of the prompt's tokens")
+        with self.http.shape(_PATH):
+            # The row at `cached` is the output of a token that was not computed, and so are those before it.
+            logprobs = [
+                float(row[str(token)]["logprob"]) if at > cached else None
+                for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
+            ]
+            return Likelihood(logprobs, Usage(usage["prompt_tokens"], cached, usage.get("completion_tokens", 0)))
+
+    async def _check_version(self) -> None:
+        if self.proven:
+            return
+        answer = await self.http.get("/version")
+        with self.http.shape("/version"):
+            version = answer["version"]
+        if version not in PROVEN:
+            raise ConfigError(
+                f"{self.http.name} is vLLM {version}, and full_likelihood is proven on {', '.join(PROVEN)} only: turn "
+                "it off (spots give the same values, one prompt each)"
+            )
+        self.proven = True

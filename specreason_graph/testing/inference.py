@@ -1,0 +1,60 @@
+"""`POST /inference/v1/generate`, as far as reading a prompt's likelihood goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, NonNegativeInt
+
+from specreason_graph.testing.completions import Completions
+from specreason_graph.testing.model import ScriptedModel
+from specreason_graph.testing.record import Record
+from specreason_graph.testing.request import Refusal, parsed
+from specreason_graph.testing.wire import usage
+
+INFERENCE = "/inference/v1/generate"
+
+_NOT_COMPUTED = -0.5  # any number will do: a real engine gives rows of the cached part that mean nothing
+
+
+class _Sampling(BaseModel):
+    max_tokens: int = 16
+    prompt_logprobs: int | None = None
+    detokenize: bool = True
+
+
+class _Request(BaseModel):
+    token_ids: list[NonNegativeInt]
+    sampling_params: _Sampling
+
+
+def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[str, Any]:
+    """Answer one request.
+
+    Raises:
+        Refusal: the server was started without `--enable-scale-out`, or the request is what a real engine dies of.
+    """
+    if not scale_out:
+        raise Refusal("This endpoint needs --enable-scale-out", status=403, kind="PermissionDeniedError")
+    request = parsed(_Request, record.body)
+    if request.sampling_params.detokenize:
+        raise Refusal("EngineCore encountered an issue", status=500, kind="InternalServerError")
+    record.prompts = [request.token_ids]
+    sequence = server.cache.open(request.token_ids)
+    record.cached_tokens, record.tokens, record.complete = sequence.hit, 1, True
+    counts = usage(len(request.token_ids), 1, sequence.hit if server.reports_cached else None)
+    return {
+        "request_id": f"gen-{server.served}",
+        "choices": [{"index": 0, "finish_reason": "length"}],
+        "prompt_logprobs": _rows(server.model, request.token_ids, sequence.hit),
+        "usage": counts,
+    }
+
+
+def _rows(model: ScriptedModel, prompt: Sequence[int], hit: int) -> list[dict[str, Any] | None]:
+    rows: list[dict[str, Any] | None] = [None]
+    for at in range(1, len(prompt)):
+        logprob = next(model.speak(prompt[:at]))[1].logprob(prompt[at]) if at > hit else _NOT_COMPUTED
+        rows.append({str(prompt[at]): {"logprob": logprob, "rank": 1, "decoded_token": None}})
+    return rows
