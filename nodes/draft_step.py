@@ -6,10 +6,9 @@ from langgraph.types import Overwrite
 
 from specreason_graph.ending import is_base_turn
 from specreason_graph.events import StepDrafted
-from specreason_graph.record import no_usage, used
 from specreason_graph.run import Run
 from specreason_graph.state import Pending, SpecReasonState, Update
-from specreason_graph.steps import next_step
+from specreason_graph.steps import next_step, writing
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
@@ -17,15 +16,12 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     update = _fresh(run) if run.fresh else {}
     if is_base_turn(run):
         return {**update, "specreason_pending": None}
-    writing, requests = await next_step(run, "draft")
-    run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=writing["text"]))
-    usage = no_usage() if run.fresh else state["specreason_usage"]
-    return {
-        **update,
-        "specreason_pending": Pending(writing=writing, verdict=None),
-        "specreason_usage": used(usage, "draft", requests, writing["seconds"]),
-        "specreason_seconds": run.seconds(),
-    }
+    await writing(run, "draft")
+    if run.runs_on("base"):
+        await writing(run, "base")  # the hedge
+    drafted = await next_step(run, "draft")
+    run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
+    return {**update, "specreason_pending": Pending(writing=drafted, verdict=None)}
 
 
 def _fresh(run: Run) -> Update:
@@ -36,6 +32,4 @@ def _fresh(run: Run) -> Update:
         "specreason_ended": None,
         "specreason_answer": None,
         "specreason_done": False,
-        "specreason_usage": no_usage(),
-        "specreason_seconds": 0.0,
     }

@@ -6,11 +6,12 @@ from langchain_core.messages import AIMessage
 
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.events import AnswerToken, ReasoningEnded
-from specreason_graph.record import used
 from specreason_graph.report import acceptance
 from specreason_graph.run import Run
 from specreason_graph.settings import Role
-from specreason_graph.state import SpecReasonState, Update, UsageByRole
+from specreason_graph.state import SpecReasonState, Update
+from specreason_graph.steps import drop
+from specreason_graph.usage import used
 from specreason_graph.writing import Bounds, Collected, collect
 
 
@@ -19,20 +20,20 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     ended = state["specreason_ended"]
     assert ended is not None, "the edges lead here only when the reasoning has ended"
     run.emit(ReasoningEnded(event="reasoning_ended", ended=ended))
-    usage, texts = state["specreason_usage"], [step["text"] for step in run.steps]
+    for role in [*run.streams]:
+        await drop(run, role)
+    texts = [step["text"] for step in run.steps]
     if run.preset.kind == "instruct" and ended == "finished" and texts:
         answer = texts.pop().strip()
     else:
         role = run.settings.answer_by
         written, cue, request = await _write(run, role)
-        usage = used(usage, role, [request], run.seconds() - run.spent)
+        run.usage = used(run.usage, role, [request], run.seconds() - run.spent)
         answer = (cue + written.text).strip() if written.text.strip() else ""
     return {
-        "messages": [_message(answer, "".join(texts).strip(), run, usage, ended)],
+        "messages": [_message(answer, "".join(texts).strip(), run, ended)],
         "specreason_answer": answer or None,
         "specreason_done": True,
-        "specreason_usage": usage,
-        "specreason_seconds": run.seconds(),
     }
 
 
@@ -60,7 +61,7 @@ def _seconds(run: Run) -> float | None:
     return None if left is None else run.settings.answer_reserve + max(0.0, left)
 
 
-def _message(answer: str, reasoning: str, run: Run, usage: UsageByRole, ended: str) -> AIMessage:
+def _message(answer: str, reasoning: str, run: Run, ended: str) -> AIMessage:
     """The reply as LangChain knows it: the answer as text, the reasoning beside it."""
     accepted, judged = acceptance(run.steps)
     return AIMessage(
@@ -71,7 +72,7 @@ def _message(answer: str, reasoning: str, run: Run, usage: UsageByRole, ended: s
                 "ended": ended,
                 "steps": len(run.steps),
                 "acceptance_rate": accepted / judged if judged else None,
-                "usage": usage,
+                "usage": run.usage,
             }
         },
     )

@@ -8,7 +8,7 @@ from specreason_graph.ending import closes_loop, was_handed_over, why_ended
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.events import StepJudged, StepKept, StepRejected
 from specreason_graph.evidence import DraftedToken, as_base_reads, ask, free_evidence
-from specreason_graph.record import accepted_step, discarded, used
+from specreason_graph.record import accepted_step
 from specreason_graph.run import Run
 from specreason_graph.scoring import Decision
 from specreason_graph.state import (
@@ -22,6 +22,8 @@ from specreason_graph.state import (
     Verdict,
     Writing,
 )
+from specreason_graph.steps import drop
+from specreason_graph.usage import discarded, used
 
 _UNASKED = Usage(0, 0, 0)
 
@@ -31,28 +33,28 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
     began = time.perf_counter()
     pending = state["specreason_pending"]
     assert pending is not None, "the edge from draft_step leads here only with a drafted step"
-    writing, usage = pending["writing"], state["specreason_usage"]
+    writing = pending["writing"]
     tokens = await as_base_reads(run, writing)
-    seen = _at_sight(run, writing, tokens)
-    if seen is None:
-        evidence, request = await ask(run, writing, tokens)
-        usage = used(usage, "judge", [request], time.perf_counter() - began)
-        verdict = _verdict(evidence, run.policy.decide(evidence), request, began)
-    else:
-        verdict = _verdict(free_evidence(run, writing, tokens), seen, _UNASKED, began)
-    index = len(run.steps)
-    run.emit(StepJudged(event="step_judged", index=index, verdict=verdict))
+    verdict = await _judged(run, writing, tokens, began)
+    run.emit(StepJudged(event="step_judged", index=len(run.steps), verdict=verdict))
     judged = Pending(writing=writing, verdict=verdict)
-    if not verdict["accepted"]:
-        run.emit(StepRejected(event="step_rejected", index=index, reason=verdict["reason"]))
-        stuck = verdict["reason"] == "loop" and was_handed_over(run.steps)
-        return {
-            "specreason_pending": judged,
-            "specreason_ended": "loop" if stuck else None,
-            "specreason_usage": discarded(usage, len(writing["ids"])),
-            "specreason_seconds": run.seconds(),
-        }
-    return {**_keep(run, judged, tokens), "specreason_usage": usage, "specreason_seconds": run.seconds()}
+    if verdict["accepted"]:
+        await drop(run, "base")
+        return _keep(run, judged, tokens)
+    await drop(run, "draft")
+    run.usage = discarded(run.usage, "draft", len(writing["ids"]))
+    run.emit(StepRejected(event="step_rejected", index=len(run.steps), reason=verdict["reason"]))
+    stuck = verdict["reason"] == "loop" and was_handed_over(run.steps)
+    return {"specreason_pending": judged, "specreason_ended": "loop" if stuck else None}
+
+
+async def _judged(run: Run, writing: Writing, tokens: list[DraftedToken], began: float) -> Verdict:
+    decision = _at_sight(run, writing, tokens)
+    if decision is not None:
+        return _verdict(free_evidence(run, writing, tokens), decision, _UNASKED, began)
+    evidence, request = await ask(run, writing, tokens)
+    run.usage = used(run.usage, "judge", [request], time.perf_counter() - began)
+    return _verdict(evidence, run.policy.decide(evidence), request, began)
 
 
 def _at_sight(run: Run, writing: Writing, tokens: list[DraftedToken]) -> Decision | None:

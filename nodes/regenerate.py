@@ -5,7 +5,7 @@ from __future__ import annotations
 from specreason_graph.ending import closes_loop, why_ended
 from specreason_graph.events import StepKept
 from specreason_graph.ledger import encode_step
-from specreason_graph.record import base_step, used
+from specreason_graph.record import base_step
 from specreason_graph.run import Run
 from specreason_graph.state import Ended, SpecReasonState, Step, Update, Writing
 from specreason_graph.steps import next_step
@@ -13,7 +13,7 @@ from specreason_graph.steps import next_step
 
 async def regenerate(state: SpecReasonState, run: Run) -> Update:
     """Write a step with base and keep it; what base says is not judged."""
-    writing, requests = await next_step(run, "base")
+    writing = await next_step(run, "base")
     rejected = state["specreason_pending"]
     kept: list[Step] = []
     ended = _no_step(run, writing)
@@ -29,8 +29,6 @@ async def regenerate(state: SpecReasonState, run: Run) -> Update:
         "specreason_pending": None,
         "specreason_steps": kept,
         "specreason_ended": ended,
-        "specreason_usage": used(state["specreason_usage"], "base", requests, writing["seconds"]),
-        "specreason_seconds": run.seconds(),
     }
 
 

@@ -6,9 +6,9 @@ Endpoints hold keys and addresses, so they are never part of a run's settings: a
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from specreason_graph.errors import ConfigError, checked
@@ -16,12 +16,25 @@ from specreason_graph.errors import ConfigError, checked
 Dialect = Literal["vllm", "llamacpp"]
 
 
+def _root(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"an address must begin with http:// or https://, not {url!r}")
+    return url.rstrip("/").removesuffix("/v1")
+
+
+Address = Annotated[str, AfterValidator(_root)]
+"""Root of a server; a trailing `/v1` is dropped."""
+
+
 class EndpointConfig(BaseModel):
-    """One model server."""
+    """One model server, or several that serve the same model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base_url: str = Field(description="Root of the server, such as http://127.0.0.1:8000 (a trailing /v1 is dropped)")
+    base_url: Address = Field(description="Root of the server, such as http://127.0.0.1:8000")
+    replicas: tuple[Address, ...] = Field(
+        default=(), description="More servers of the same model, reached with the same key; a run keeps to one of them"
+    )
     model: str | None = Field(default=None, description="Served model name; None takes the only one served")
     api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token")
     timeout: float = Field(default=600.0, gt=0, description="Seconds to wait for the server's next bytes")
@@ -39,13 +52,6 @@ class EndpointConfig(BaseModel):
             raise ValueError("full_likelihood is an option of vLLM; turn it off for other dialects")
         return self
 
-    @field_validator("base_url")
-    @classmethod
-    def _root(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url must begin with http:// or https://, not {url!r}")
-        return url.rstrip("/").removesuffix("/v1")
-
 
 class PairConfig(BaseModel):
     """A base model and the draft model that works for it."""
@@ -62,8 +68,8 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SPECREASON_", env_file=".env", extra="ignore", frozen=True)
 
-    base_url: str | None = Field(default=None, description="Base model's server")
-    draft_url: str | None = Field(default=None, description="Draft model's server")
+    base_url: str | None = Field(default=None, description="Base model's server; several are separated by commas")
+    draft_url: str | None = Field(default=None, description="Draft model's server, likewise")
     base_model: str | None = Field(default=None, description="Base model's served name, if its server has several")
     draft_model: str | None = Field(default=None, description="Draft model's served name")
     api_key: SecretStr | None = Field(default=None, description="Key of both servers")
@@ -92,13 +98,13 @@ class Environment(BaseSettings):
                 {
                     "base": {
                         **shared,
-                        "base_url": self.base_url,
+                        **_addresses(self.base_url),
                         "model": self.base_model,
                         "api_key": self.base_api_key or self.api_key,
                     },
                     "draft": {
                         **shared,
-                        "base_url": self.draft_url,
+                        **_addresses(self.draft_url),
                         "model": self.draft_model,
                         "api_key": self.draft_api_key or self.api_key,
                     },
@@ -106,3 +112,8 @@ class Environment(BaseSettings):
                 },
             ),
         }
+
+
+def _addresses(urls: str) -> dict[str, object]:
+    first, *more = [url.strip() for url in urls.split(",")]
+    return {"base_url": first, "replicas": more}

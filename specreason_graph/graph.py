@@ -16,6 +16,7 @@ from langgraph.runtime import Runtime
 from specreason_graph.catalog import builtin
 from specreason_graph.defaults import default_pairs
 from specreason_graph.errors import SpecReasonError
+from specreason_graph.leases import stopping
 from specreason_graph.nodes import draft_step, finalize, judge, regenerate
 from specreason_graph.pair import Pair
 from specreason_graph.policy import NamedPolicy
@@ -62,7 +63,9 @@ def create_specreason(
         async def run_node(state: SpecReasonState, runtime: Runtime[Settings]) -> Update:
             try:
                 chosen = defaults.overridden(by=runtime.context)
-                return await body(state, await open_run(state, chosen, known, catalog, runtime.stream_writer))
+                run = await open_run(state, chosen, known, catalog, runtime.stream_writer)
+                async with stopping(run.streams):
+                    return run.told(await body(state, run))
             except SpecReasonError as error:
                 error.steps = list(state.get("specreason_steps", ()))
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from specreason_graph.conversation import digest
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.protocol import ChatMessage, Marker, ModelCard, Rendered
 from specreason_graph.errors import ConfigError
+from specreason_graph.leases import Leases
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Role
 
@@ -55,6 +57,7 @@ class Pair:
         self.base = connect("base", config.base)
         self.draft = connect("draft", config.draft)
         self.preset = config.preset
+        self.leases = Leases()
         self._same_tokenizer: bool | None = None
         self._openings: OrderedDict[tuple[Role, str], Opening] = OrderedDict()
         self._requests: dict[tuple[str, str], JudgeRequest] = {}
@@ -76,6 +79,13 @@ class Pair:
     def endpoint(self, role: Role) -> Endpoint:
         """The client of one role."""
         return self.base if role == "base" else self.draft
+
+    async def pinned(self, session: str) -> Pair:
+        """A view of the pair for one run: its requests keep to one server a role, and what is known is shared."""
+        await self.same_tokenizer()  # what is known is copied, so it is asked for before
+        view = copy(self)
+        view.base, view.draft = await self.base.pinned(session), await self.draft.pinned(session)
+        return view
 
     async def cards(self) -> dict[Role, ModelCard]:
         """Both models' names and context lengths."""

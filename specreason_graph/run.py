@@ -11,12 +11,14 @@ from specreason_graph.conversation import chat_messages, digest, question_hash
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.errors import ConfigError
 from specreason_graph.events import Emit
+from specreason_graph.leases import Streams
 from specreason_graph.ledger import ledger
 from specreason_graph.pair import Closings, JudgeRequest, Opening, Pair
 from specreason_graph.policy import Policy
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Role, Settings
-from specreason_graph.state import Node, RunId, SpecReasonState, Step
+from specreason_graph.state import Node, RunId, SpecReasonState, Step, Update, UsageByRole
+from specreason_graph.usage import no_usage
 from specreason_graph.writing import Bounds
 
 _LEAST_STEP = 8  # tokens; less room than that is no room for a step
@@ -44,11 +46,38 @@ class Run:
     emit: Emit
     spent: float
     """Active seconds before this node."""
+    usage: UsageByRole
+    """Of the whole run so far; what a node costs is added as it happens."""
+    streams: Streams
+    """What the models are writing, and no step of the ledger holds yet."""
     began: float = field(default_factory=time.perf_counter)
+    _ledgers: dict[Role, tuple[int, list[int]]] = field(default_factory=dict)
 
     def ledger(self, role: Role) -> list[int]:
-        """Ids behind which `role` goes on."""
-        return ledger(self.openings[role], self.steps, role)
+        """Ids behind which `role` goes on. Not to be changed: it is built once for each step."""
+        known = self._ledgers.get(role)
+        if known is None or known[0] != len(self.steps):
+            known = self._ledgers[role] = (len(self.steps), ledger(self.openings[role], self.steps, role))
+        return known[1]
+
+    def runs_on(self, role: Role) -> bool:
+        """Whether this model goes on behind its step: the draft looks ahead, base hedges."""
+        if role == "draft":
+            chosen, possible = self.settings.look_ahead, self.pair.draft.runs_on
+        else:
+            chosen, possible = self.settings.hedge, self.pair.base.runs_on
+            if self.pair.leases.hedging() >= self.settings.hedges:
+                return False
+        return possible if chosen is None else chosen
+
+    def told(self, update: Update) -> Update:
+        """A node's update with what every node says: what was used, and where what goes on is to be found."""
+        return {
+            **update,
+            "specreason_usage": self.usage,
+            "specreason_seconds": self.seconds(),
+            "specreason_lease": self.pair.leases.park(self.streams),
+        }
 
     def seconds(self) -> float:
         """Active seconds of the run, this node's included."""
@@ -106,7 +135,8 @@ async def open_run(
     """
     if settings.pair not in pairs:
         raise ConfigError(f"pair: there is no {settings.pair!r}; configured are {', '.join(sorted(pairs))}")
-    pair = pairs[settings.pair]
+    question = question_hash(state["messages"])
+    pair = await pairs[settings.pair].pinned(question)  # a run that is resumed finds its prefix cache again
     cards = await pair.cards()
     preset = await preset_of(pair, settings, catalog)
     judge, policy = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
@@ -116,7 +146,7 @@ async def open_run(
         "draft": await pair.opening("draft", chat, preset),
     }
     identity = RunId(
-        question=question_hash(state["messages"]),
+        question=question,
         openings={role: opening.hash for role, opening in openings.items()},
     )
     before = state.get("specreason_run")
@@ -137,6 +167,8 @@ async def open_run(
         fresh=fresh,
         emit=emit,
         spent=0.0 if fresh else state.get("specreason_seconds", 0.0),
+        usage=no_usage() if fresh else state["specreason_usage"],
+        streams={},
     )
     if not fresh and before is not None and before["openings"] != identity["openings"]:
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
@@ -146,4 +178,5 @@ async def open_run(
             f"leave no room to reason in contexts of {run.contexts['base']} (base) and {run.contexts['draft']} (draft) "
             "tokens; lower answer_budget, shorten the conversation, or serve the models with a longer context"
         )
+    run.streams = pair.leases.claim(state.get("specreason_lease"))  # last: nothing can fail behind it
     return run

@@ -79,6 +79,18 @@ class Settings(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature; 0 is greedy")
     top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling")
     seed: int = Field(default=0, ge=0, description="Seed of the run; each request derives its own from it")
+    look_ahead: bool | None = Field(
+        default=None,
+        description="The draft goes on with the next step while base judges one; None: where the servers allow it",
+    )
+    hedge: bool | None = Field(
+        default=None,
+        description="Base begins its own version of a step with the draft, in case of a reject; None: where the "
+        "servers allow it",
+    )
+    hedges: int = Field(
+        default=8, ge=0, description="Hedges of all runs together; at more, a busy base server would pay for them"
+    )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
 
     @model_validator(mode="after")

@@ -166,6 +166,8 @@ class SpecReasonState(SpecReasonInput, total=False):
     specreason_usage: UsageByRole
     specreason_seconds: float
     """Active seconds so far, against the deadline."""
+    specreason_lease: str | None
+    """Under which the next node finds what the models are still writing; a cache, the steps are the truth."""
 
 
 Update = dict[str, Any]

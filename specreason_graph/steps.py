@@ -1,21 +1,56 @@
-"""The next reasoning step of a run, by either model: what `draft_step`, `regenerate` and `calibrate` write."""
+"""The next reasoning step of a run, by either model, and the two ways in which they overlap.
+
+Look-ahead: the draft goes on behind its step while base judges it. Hedge: base begins its own version of a step when
+the draft does. Both are streams that run on; whether one still fits is seen by the ledger behind which it goes on.
+The judge decides all the same, also where base is done before it: what is kept does not depend on who was faster.
+"""
 
 from __future__ import annotations
 
-from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.run import Run
 from specreason_graph.settings import Role
 from specreason_graph.state import Writing
-from specreason_graph.writing import write_step
+from specreason_graph.stream import Prompted, Stream
+from specreason_graph.usage import discarded, used
 
 
-async def next_step(run: Run, role: Role) -> tuple[Writing, list[Usage]]:
-    """Write up to a step boundary, the end of the reasoning, or the step's bounds; and what each request cost."""
-    return await write_step(
-        run.pair.endpoint(role),
-        run.ledger(role),
-        run.step_bounds(),
-        run.sampling("draft_step" if role == "draft" else "regenerate"),
-        boundary=run.preset.boundary,
-        close=(await run.pair.closings(role, run.preset)).marker,
+async def next_step(run: Run, role: Role) -> Writing:
+    """Take a model's next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
+    stream = await writing(run, role)
+    step, requests = await stream.step(run.step_bounds())
+    run.usage = used(run.usage, role, requests, step["seconds"])
+    if not stream.goes_on:
+        await drop(run, role)
+    return step
+
+
+async def writing(run: Run, role: Role) -> Stream:
+    """The stream that goes on behind the run's ledger: the one that is there, else a new one."""
+    held = run.streams.get(role)
+    if held is not None and held.goes_on and held.at == run.ledger(role):
+        return held
+    await drop(run, role)
+    runs_on, bounds = run.runs_on(role), run.step_bounds()
+    stream = Stream(
+        Prompted(
+            run.pair.endpoint(role),
+            run.ledger(role),
+            run.sampling("draft_step" if role == "draft" else "regenerate"),
+            run.preset.boundary,
+            (await run.pair.closings(role, run.preset)).marker,
+            run.room(role) if runs_on else bounds.tokens,
+            runs_on,
+        )
     )
+    run.streams[role] = stream
+    if role == "base" and runs_on:
+        run.pair.leases.hedges.add(stream)
+    return stream
+
+
+async def drop(run: Run, role: Role) -> None:
+    """Stop what a model is writing, if it is; what nobody took of it is counted as discarded."""
+    stream = run.streams.pop(role, None)
+    if stream is not None:
+        wasted, requests = await stream.cut()
+        run.usage = discarded(used(run.usage, role, requests, 0.0), role, wasted)

@@ -1,18 +1,13 @@
-"""One step, or one answer, from one model: the stream collected, and cut with care."""
+"""What one model writes: a generation collected, and cut with care."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
-from specreason_graph.state import Writing
-
-_BLANK_TRIES = 3
-"""How often a model that opens with blank lines is asked to go on behind them."""
+from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +39,20 @@ class Collected:
             self.marks.append((len(self.ids), len(self.text)))
         self.end = chunk.end
 
-    def join(self, later: Collected) -> None:
-        """Put what a later request wrote behind."""
-        self.starts += [len(self.text) + start for start in later.starts]
-        self.text += later.text
-        self.ids += later.ids
-        self.logprobs += later.logprobs
-        self.end = later.end
-
     @property
     def cut(self) -> bool:
         """Whether the model was stopped in the middle of what it wrote."""
         return self.end is None or self.end.why == "length"
 
-    def trim(self) -> None:
-        """Drop what a next request could not go on from: half a character, and trailing newlines.
+    def trim(self, most: int | None = None) -> None:
+        """Keep `most` tokens, without what a next request could not go on from: half a character, trailing newlines.
 
         A prompt that ends inside a character is misread, and a boundary is found in one request's output only,
         so a newline at the end would hide the boundary that the next one completes.
         """
-        while self.marks and self.text[: self.marks[-1][1]].endswith(("\n", "\ufffd")):
+        while self.marks and (
+            (most is not None and self.marks[-1][0] > most) or self.text[: self.marks[-1][1]].endswith(("\n", "\ufffd"))
+        ):
             self.marks.pop()
         ids, characters = self.marks[-1] if self.marks else (0, 0)
         self.text, self.ids = self.text[:characters], self.ids[:ids]
@@ -104,43 +93,3 @@ async def collect(
     if got.cut:
         got.trim()
     return got
-
-
-async def write_step(
-    endpoint: Endpoint,
-    prompt: Sequence[int],
-    bounds: Bounds,
-    sampling: Sampling,
-    *,
-    boundary: str,
-    close: Marker | None,
-) -> tuple[Writing, list[Usage]]:
-    """One reasoning step, and the tokens that each request of it cost.
-
-    Blank lines are no step: the model goes on behind them, and they become the step's beginning. A model that
-    has written nothing else after some tries gives a step of blank text, which the caller must not keep.
-    """
-    began = time.perf_counter()
-    whole, usages = Collected(), list[Usage]()
-    for _ in range(_BLANK_TRIES):
-        left = Bounds(
-            bounds.tokens - len(whole.ids),
-            None if bounds.seconds is None else bounds.seconds - (time.perf_counter() - began),
-        )
-        part = await collect(endpoint, [*prompt, *whole.ids], left, sampling, boundary=boundary, close=close)
-        usages.append(part.end.usage if part.end else Usage(len(prompt) + len(whole.ids), None, len(part.ids)))
-        whole.join(part)
-        if part.text.strip() or part.end is None or part.end.why != "boundary" or len(whole.ids) >= bounds.tokens:
-            break
-    end = whole.end
-    return Writing(
-        text=whole.text,
-        ids=whole.ids,
-        logprobs=whole.logprobs,
-        starts=whole.starts,
-        cut=whole.cut,
-        closes=end is not None and end.why in ("close", "end_of_turn"),
-        closing=list(end.closing) if end and end.closing else None,
-        cached_tokens=usages[0].cached_tokens,
-        seconds=time.perf_counter() - began,
-    ), usages

@@ -33,6 +33,22 @@ def test_the_environment_configures_a_pair(monkeypatch: pytest.MonkeyPatch) -> N
     assert pairs["default"].draft.api_key.get_secret_value() == "sk-draft"
 
 
+def test_several_servers_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECREASON_BASE_URL", "http://big:1/v1, http://big:2/,http://big:3")
+    monkeypatch.setenv("SPECREASON_DRAFT_URL", "http://small:1")
+    pair = Environment(_env_file=None).configured()["default"]
+    assert (pair.base.base_url, pair.base.replicas) == ("http://big:1", ("http://big:2", "http://big:3"))
+    assert (pair.draft.base_url, pair.draft.replicas) == ("http://small:1", ())
+
+
+@pytest.mark.parametrize("urls", ["http://big:1,", "http://big:1,big:2"])
+def test_every_one_of_them_must_be_an_address(monkeypatch: pytest.MonkeyPatch, urls: str) -> None:
+    monkeypatch.setenv("SPECREASON_BASE_URL", urls)
+    monkeypatch.setenv("SPECREASON_DRAFT_URL", "http://small:1")
+    with pytest.raises(ConfigError, match=r"base\.replicas\.0: .*http://"):
+        Environment(_env_file=None).configured()
+
+
 def test_half_a_pair_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECREASON_BASE_URL", "http://big:1")
     monkeypatch.delenv("SPECREASON_DRAFT_URL", raising=False)

@@ -20,6 +20,8 @@ from specreason_graph.testing import Fault, Script, ScriptedPair, ScriptedServer
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 QUESTION: Any = {"messages": [("user", "How many legs have 3 cows?")]}
+IN_TURN = Settings(look_ahead=False, hedge=False)
+"""One request after the other, so that they can be counted."""
 
 
 def config(thread: str = "t") -> Any:
@@ -93,7 +95,7 @@ async def test_labels_that_are_no_single_token_are_found_before_the_first_step()
 async def test_a_second_question_on_a_thread_starts_a_fresh_run() -> None:
     base = Script(STEPS, answer="12", judge_mark="Evaluate the last reasoning step")
     async with scripted_pair(base, replace(base), template="instruct") as servers, Pair(servers.config) as pair:
-        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
+        graph = create_specreason(pair=pair, settings=IN_TURN).compile(checkpointer=InMemorySaver())
         first = await graph.ainvoke(QUESTION, config())
         second = await graph.ainvoke({"messages": [HumanMessage("And in dozens?")]}, config())
         assert len(first["specreason_steps"]) == len(second["specreason_steps"]) == len(STEPS)
@@ -110,7 +112,7 @@ async def test_a_failed_run_resumes_with_what_it_has(tmp_path: Path) -> None:
             Pair(servers.config) as pair,
             AsyncSqliteSaver.from_conn_string(path) as saver,
         ):
-            graph = create_specreason(pair=pair).compile(checkpointer=saver)
+            graph = create_specreason(pair=pair, settings=IN_TURN).compile(checkpointer=saver)
             if attempt == "fails":
                 with pytest.raises(EndpointFailed):
                     await fail_after_the_first_step(graph, servers)

@@ -106,7 +106,7 @@ async def test_evidence_that_was_not_asked_for_is_told(solve: Solve) -> None:
 
 async def test_what_needed_no_evidence_stays_as_it_was(solve: Solve) -> None:
     """A loop is rejected at sight, whatever the judge would say of it."""
-    looping = Script(lambda said: "Let me check that again.\n\n")
+    looping = Script(lambda said: "Let me check that again.\n\n" * 9)
     solved = await solve(Script(["Start.", "On with it.", "Then this.", "So 12."], answer="12"), looping)
     judge, policy = judging("think", threshold=0)
     assert "loop" in {step["reject_reason"] for step in solved.steps}

@@ -33,6 +33,14 @@ def test_nothing_may_be_left() -> None:
 
 
 def test_tokens_know_where_their_text_begins() -> None:
-    one, two = collected(("So", [1]), (" 12", [2, 3])), collected((" legs", [4]))
-    one.join(two)
-    assert one.starts == [0, 2, 2, 5]
+    assert collected(("So", [1]), (" 12", [2, 3]), (" legs", [4])).starts == [0, 2, 2, 5]
+
+
+def test_a_cap_keeps_whole_chunks_of_text_below_it() -> None:
+    got = Collected()
+    for text, ids in [("So", [1]), (" 12", [2, 3]), (" legs", [4])]:
+        got.add(Chunk(text, ids, [-0.1] * len(ids)))
+    got.trim(3)
+    assert (got.text, got.ids) == ("So 12", [1, 2, 3])
+    got.trim(2)
+    assert (got.text, got.ids) == ("So", [1])

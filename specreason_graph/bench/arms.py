@@ -14,14 +14,14 @@ from specreason_graph.bench.grading import graded
 from specreason_graph.bench.outcome import Arm, Outcome, chosen_by
 from specreason_graph.bench.problems import Problem
 from specreason_graph.catalog import Catalog
-from specreason_graph.conversation import chat_messages, digest
+from specreason_graph.conversation import chat_messages, digest, question_hash
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
 from specreason_graph.presets import Preset
-from specreason_graph.record import no_usage, used
 from specreason_graph.report import Report, report
 from specreason_graph.settings import Role, Settings
 from specreason_graph.state import SpecReasonState
+from specreason_graph.usage import no_usage, used
 from specreason_graph.writing import Bounds, Collected, collect
 
 
@@ -63,8 +63,10 @@ class Arms:
 
     async def _alone(self, role: Role, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
         """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
-        began, first, endpoint, preset = time.perf_counter(), None, self.pair.endpoint(role), self.preset
-        opening = await self.pair.opening(role, chat_messages([HumanMessage(problem.text)], preset), preset)
+        messages, preset = [HumanMessage(problem.text)], self.preset
+        pair = await self.pair.pinned(question_hash(messages))
+        began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
+        opening = await pair.opening(role, chat_messages(messages, preset), preset)
         context = (await endpoint.card()).context
         sampling = preset.sampling(settings, seed=int(digest([settings.seed, role])[:7], 16))
         text = ""
@@ -77,7 +79,7 @@ class Arms:
 
         async def write(prompt: list[int], tokens: int, *, reasoning: bool) -> Collected:
             bounds = Bounds(min(tokens, context - len(prompt)))
-            close = (await self.pair.closings(role, preset)).marker if reasoning else None
+            close = (await pair.closings(role, preset)).marker if reasoning else None
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
 
         room = context - len(opening.ids) - settings.answer_budget

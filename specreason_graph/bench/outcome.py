@@ -49,8 +49,10 @@ PAPER = Settings(
     spots=None,
     first_steps=0,
     base_steps_after_reject=1,
+    look_ahead=False,
+    hedge=False,
 )
-"""The paper's acceptance (section 4.1): the digit that base writes, at or above 7 of 9; nothing else is asked."""
+"""The paper's loop (section 4.1): one call after the other, and the digit that base writes at or above 7 of 9."""
 
 _CHOSEN = {"paper": PAPER, RANDOM: Settings(judge="random", policy="random", spots=None, score_method=None)}
 

@@ -50,6 +50,13 @@ class Chain(TypedDict):
     steps: list[LabelledStep]
 
 
+_SETTINGS = {
+    "policy": SCORE_THRESHOLD,  # the preset's own may be another pair's
+    "look_ahead": False,
+    "hedge": False,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Chains:
     """How chains are made: on which pair, with which settings, and what base is asked about each step."""
@@ -67,13 +74,13 @@ class Chains:
             EndpointError: a server failed.
         """
         state = {"messages": [HumanMessage(problem.text)]}
-        settings = self.settings.overridden(by={"policy": SCORE_THRESHOLD})  # the preset's own may be another pair's
+        settings = self.settings.overridden(by=_SETTINGS)
         run = await open_run(state, settings, {settings.pair: self.pair}, self.catalog, lambda _: None)  # type: ignore[arg-type]
         plan = await _finished(run, [])
         right = graded(problem, plan.text).right
         steps: list[LabelledStep] = []
         while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and run.has_room():
-            (drafted, _), (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
+            drafted, (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
             ids = own["ids"]
             last = not rest.text.strip() or bool(run.preset.close and run.preset.close in own["text"])
             if drafted["text"].strip() and not closes_loop(run.steps, drafted["text"]):

@@ -45,8 +45,10 @@ DEFAULT_PAIR = "qwen2.5-coder"
 
 _Result = TypeVar("_Result")
 
-BaseUrl = Annotated[str | None, typer.Option(help="Base model's server, such as http://127.0.0.1:8000")]
-DraftUrl = Annotated[str | None, typer.Option(help="Draft model's server")]
+BaseUrl = Annotated[
+    str | None, typer.Option(help="Base model's server, such as http://127.0.0.1:8000; several with commas")
+]
+DraftUrl = Annotated[str | None, typer.Option(help="Draft model's server, likewise")]
 ApiKey = Annotated[str | None, typer.Option(envvar="SPECREASON_API_KEY", show_envvar=True, help="Key of both servers")]
 DialectOption = Annotated[Dialect, typer.Option(help="What the servers are")]
 Embedded = Annotated[str, typer.Option(help="Which embedded pair to run when no server is given")]

@@ -3,16 +3,20 @@
 from specreason_graph.config import EndpointConfig
 from specreason_graph.endpoint.llamacpp import LlamaCppEndpoint
 from specreason_graph.endpoint.protocol import Endpoint
+from specreason_graph.endpoint.replicas import Replicas
 from specreason_graph.endpoint.vllm import VllmEndpoint
 
 __all__ = ["Endpoint", "connect"]
 
 
 def connect(role: str, config: EndpointConfig) -> Endpoint:
-    """A client for one server; nothing is sent before the first request.
+    """A client for one server, or for several of one model; nothing is sent before the first request.
 
     Args:
         role: how messages call it, such as "base" or "draft".
         config: where it is and which dialect it speaks.
     """
-    return LlamaCppEndpoint(role, config) if config.dialect == "llamacpp" else VllmEndpoint(role, config)
+    client = LlamaCppEndpoint if config.dialect == "llamacpp" else VllmEndpoint
+    urls = (config.base_url, *config.replicas)
+    servers = [client(role, config.model_copy(update={"base_url": url})) for url in urls]
+    return Replicas(servers) if config.replicas else servers[0]

@@ -21,18 +21,17 @@ _PATH = "/inference/v1/generate"
 
 @dataclass(slots=True)
 class FullLikelihood:
-    """Reads whole prompts of one server."""
+    """Reads whole prompts of one server, once its version is known to be a proven one."""
 
-    http: Http
     proven: bool = False
 
-    async def read(self, model: str, prompt: Sequence[int]) -> Likelihood:
+    async def read(self, http: Http, model: str, prompt: Sequence[int]) -> Likelihood:
         """Log-probability of each token of the prompt that had to be computed.
 
         Raises:
             ConfigError: the server's version is not a proven one, or it was started without what this needs.
         """
-        await self._check_version()
+        await self._check_version(http)
         body = {
             "model": model,
             "token_ids": list(prompt),
@@ -45,26 +44,25 @@ class FullLikelihood:
             },
         }
         try:
-            answer = await self.http.post(_PATH, body)
+            answer = await http.post(_PATH, body)
         except EndpointRefused as refusal:
             if refusal.status not in (403, 404):
                 raise
             raise ConfigError(
-                f"{self.http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn "
-                "full_likelihood off"
+                f"{http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn full_likelihood off"
             ) from None
-        with self.http.shape(_PATH):
+        with http.shape(_PATH):
             rows = answer["prompt_logprobs"]
             usage = answer["usage"]
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
         if cached is None:
             raise ConfigError(
-                f"{self.http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
+                f"{http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
                 "with --enable-prompt-tokens-details, or turn full_likelihood off"
             )
         if not isinstance(rows, list) or len(rows) != len(prompt):
-            raise self.http.malformed(f"{_PATH} gives no log-probability for each of the prompt's tokens")
-        with self.http.shape(_PATH):
+            raise http.malformed(f"{_PATH} gives no log-probability for each of the prompt's tokens")
+        with http.shape(_PATH):
             # The row at `cached` is the output of a token that was not computed, and so are those before it.
             logprobs = [
                 float(row[str(token)]["logprob"]) if at > cached else None
@@ -72,15 +70,15 @@ class FullLikelihood:
             ]
             return Likelihood(logprobs, Usage(usage["prompt_tokens"], cached, usage.get("completion_tokens", 0)))
 
-    async def _check_version(self) -> None:
+    async def _check_version(self, http: Http) -> None:
         if self.proven:
             return
-        answer = await self.http.get("/version")
-        with self.http.shape("/version"):
+        answer = await http.get("/version")
+        with http.shape("/version"):
             version = answer["version"]
         if version not in PROVEN:
             raise ConfigError(
-                f"{self.http.name} is vLLM {version}, and full_likelihood is proven on {', '.join(PROVEN)} only: turn "
+                f"{http.name} is vLLM {version}, and full_likelihood is proven on {', '.join(PROVEN)} only: turn "
                 "it off (spots give the same values, one prompt each)"
             )
         self.proven = True

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
 from specreason_graph.config import EndpointConfig
@@ -28,6 +29,7 @@ from specreason_graph.errors import (
 )
 
 _KEEP_ALIVE = 4.0  # seconds; vLLM drops idle connections after 5
+_CONNECT = 10.0  # seconds for a connection; a server that takes as long is not asked a second time
 _OVERFLOW = re.compile(
     r"maximum (context|model) length|context (size|length)|exceed_context|max_model_len|max_tokens must be at least",
     re.IGNORECASE,
@@ -46,7 +48,14 @@ class Http:
     def __init__(self, role: str, config: EndpointConfig) -> None:
         self.name = f"{role} endpoint {URL(config.base_url).with_user(None)}"
         self._config = config
+        self._run: dict[str, str] = {}
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+
+    def pinned(self, session: str) -> Http:
+        """The same connections, for requests that name their run: a router keeps a session on one server."""
+        view = copy(self)
+        view._run = {"X-Session-ID": session}
+        return view
 
     async def get(self, path: str) -> Any:
         """GET a JSON document."""
@@ -91,8 +100,8 @@ class Http:
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_passing),
-            stop=stop_after_attempt(4),
+            retry=retry_if_exception(is_passing),
+            stop=stop_after_attempt(4) | stop_after_delay(_CONNECT),
             wait=wait_random_exponential(multiplier=0.2, max=2.0),
             reraise=True,
         )
@@ -104,7 +113,10 @@ class Http:
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
         async with self._translated():
             response = await (await self._session()).request(
-                method, self._config.base_url + path, data=None if body is None else json.dumps(body).encode()
+                method,
+                self._config.base_url + path,
+                data=None if body is None else json.dumps(body).encode(),
+                headers=self._run,
             )
             if response.status >= 400:
                 async with response:
@@ -120,7 +132,7 @@ class Http:
             client = aiohttp.ClientSession(
                 headers={"Content-Type": "application/json", **headers},
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=self._config.timeout),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=self._config.timeout),
                 read_bufsize=2**20,  # an event with 500 log-probabilities is one long line
             )
             self._sessions[loop] = _Session(client, _closing(client))
@@ -165,6 +177,10 @@ class Http:
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
+        except aiohttp.ConnectionTimeoutError:
+            raise EndpointUnreachable(
+                f"{self.name} can't be reached within {_CONNECT:g} s (is the server up, and base_url right?)"
+            ) from None
         except (TimeoutError, aiohttp.ServerTimeoutError):
             raise EndpointTimeout(
                 f"{self.name} sent nothing for {self._config.timeout:g} s (raise the endpoint's timeout)"
@@ -186,8 +202,8 @@ async def _closing(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
         await client.close()
 
 
-def _passing(error: BaseException) -> bool:
-    """A fault that a second try may not meet: a dropped connection or a full queue."""
+def is_passing(error: BaseException) -> bool:
+    """Whether a second try, or another server, may not meet this: a dropped connection or a full queue."""
     if isinstance(error, EndpointFailed):
         return error.status == 503
     return isinstance(error, EndpointUnreachable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,13 @@ class LlamaCppEndpoint:
         """Role and address, for messages."""
         return self._http.name
 
+    async def pinned(self, session: str) -> LlamaCppEndpoint:
+        """A view that sends the session's header; the slots are those of all runs."""
+        await self.card()  # what is known is copied, so it is asked for before
+        view = copy(self)
+        view._http = self._http.pinned(session)
+        return view
+
     async def card(self) -> ModelCard:
         """The served model; the context is that of one slot.
 
@@ -85,6 +93,17 @@ class LlamaCppEndpoint:
             tokens = (await self._http.post("/tokenize", body))["tokens"]
             widths = [len(t["piece"].encode() if isinstance(t["piece"], str) else t["piece"]) for t in tokens]
             return Encoded([token["id"] for token in tokens], widths)
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """`POST /detokenize`."""
+        answer = await self._http.post("/detokenize", {"tokens": list(ids)})
+        with self._http.shape("/detokenize"):
+            return str(answer["content"])
+
+    @property
+    def runs_on(self) -> bool:
+        """Its slots share no prefix, so a generation beside another one would read the whole prompt anew."""
+        return False
 
     async def generate(
         self,

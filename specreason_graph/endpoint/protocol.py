@@ -127,6 +127,9 @@ class Endpoint(Protocol):
     def name(self) -> str:
         """Role and address, for messages."""
 
+    async def pinned(self, session: str) -> Endpoint:
+        """A view of it for one run: requests name the session, and what is known and connected is shared."""
+
     async def card(self) -> ModelCard:
         """The model's name and context length (looked up once)."""
 
@@ -135,6 +138,13 @@ class Endpoint(Protocol):
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """Token ids of a text alone, without BOS; control tokens are read as such only with `control`."""
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids of a generation, control tokens left out."""
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether a generation may be cut anywhere and gone on from elsewhere at little cost: what overlap needs."""
 
     def generate(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from copy import copy
 from typing import Any
 
 from specreason_graph.config import EndpointConfig
@@ -40,13 +41,20 @@ class VllmEndpoint:
     def __init__(self, role: str, config: EndpointConfig) -> None:
         self._http = Http(role, config)
         self._wanted = config.model
-        self._full_likelihood = FullLikelihood(self._http) if config.full_likelihood else None
+        self._full_likelihood = FullLikelihood() if config.full_likelihood else None
         self._card: ModelCard | None = None
 
     @property
     def name(self) -> str:
         """Role and address, for messages."""
         return self._http.name
+
+    async def pinned(self, session: str) -> VllmEndpoint:
+        """A view that sends the session's header."""
+        await self.card()  # what is known is copied, so it is asked for before
+        view = copy(self)
+        view._http = self._http.pinned(session)
+        return view
 
     async def card(self) -> ModelCard:
         """The served model.
@@ -61,9 +69,13 @@ class VllmEndpoint:
             name = self._wanted or next(iter(models), "")
             if name not in models:
                 raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
-            if not isinstance(models[name], int):
+            context = models[name]
+            if context is None:  # a router's own list, which need not say it
+                with self._http.shape("/tokenize"):
+                    context = (await self._http.post("/tokenize", {"model": name, "prompt": "?"}))["max_model_len"]
+            if not isinstance(context, int):
                 raise self._http.malformed("/v1/models gives no max_model_len")
-            self._card = ModelCard(name, models[name])
+            self._card = ModelCard(name, context)
         return self._card
 
     async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
@@ -89,6 +101,17 @@ class VllmEndpoint:
             ids += self._ids(answer)
             widths += _widths(answer.get("token_strs") or [], piece)
         return Encoded(ids, widths)
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """`POST /detokenize`."""
+        answer = await self._post("/detokenize", {"tokens": list(ids)})
+        with self._http.shape("/detokenize"):
+            return str(answer["prompt"])
+
+    @property
+    def runs_on(self) -> bool:
+        """A closed connection stops vLLM at its next step, and prompts share their prefix in its cache."""
+        return True
 
     async def generate(
         self,
@@ -157,7 +180,7 @@ class VllmEndpoint:
         """See `full_likelihood`; None where it is turned off."""
         if self._full_likelihood is None:
             return None
-        return await self._full_likelihood.read((await self.card()).name, prompt)
+        return await self._full_likelihood.read(self._http, (await self.card()).name, prompt)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -95,6 +95,7 @@ def test_ctrl_c_shows_what_was_reached_and_stops_the_servers(as_json: bool, unti
                 "solve",
                 QUESTION,
                 *at(servers),
+                "--no-look-ahead",  # one request a step, so that the second one can be waited for
                 *(["--json"] if as_json else []),
             ],
             stdout=subprocess.PIPE,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -137,12 +139,38 @@ async def test_nobody_at_the_address_is_unreachable() -> None:
     await endpoint.aclose()
 
 
+async def test_a_host_that_takes_no_connection_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards machines that are off: they refuse nothing, so each try would take as long as the client waits."""
+    monkeypatch.setattr("specreason_graph.endpoint.http._CONNECT", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        endpoint = VllmEndpoint("base", EndpointConfig(base_url=f"http://127.0.0.1:{full.getsockname()[1]}"))
+        began = time.monotonic()
+        with pytest.raises(EndpointUnreachable, match=r"within 0\.2 s"):
+            await endpoint.card()
+        assert time.monotonic() - began < 0.7
+        await endpoint.aclose()
+        for client in waiting:
+            client.close()
+
+
 async def test_a_model_that_is_not_served_is_a_config_error(server: ScriptedServer) -> None:
     """Guards typos: the message says what is served."""
     endpoint = VllmEndpoint("base", EndpointConfig(base_url=server.url, model="other"))
     with pytest.raises(ConfigError, match="serves scripted, not model 'other'"):
         await endpoint.card()
     await endpoint.aclose()
+
+
+async def test_a_routers_list_of_models_need_not_say_the_context(
+    server: ScriptedServer, endpoint: VllmEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards production-stack's router, whose list has names only."""
+    monkeypatch.setattr(server, "_models", lambda: {"object": "list", "data": [{"id": "scripted"}]})
+    assert (await endpoint.card()).context == 100
 
 
 async def test_more_logprobs_than_the_server_gives_are_refused(endpoint: VllmEndpoint) -> None:
@@ -167,6 +195,15 @@ async def test_the_last_room_is_used(endpoint: VllmEndpoint) -> None:
     chunks = await generated(endpoint, [5] * 98, 50)
     assert chunks[-1].end is not None
     assert (chunks[-1].end.why, sum(len(chunk.ids) for chunk in chunks)) == ("length", 2)
+
+
+async def test_views_for_runs_share_what_is_known_and_connected(server: ScriptedServer, endpoint: VllmEndpoint) -> None:
+    """Guards the number of requests: a run has a view of its own at every node."""
+    for session in ("one", "other"):
+        await (await endpoint.pinned(session)).read([PROMPT])
+    assert [record.path for record in server.requests] == ["/v1/models", "/v1/completions", "/v1/completions"]
+    assert [record.session for record in server.completions] == ["one", "other"]
+    assert server.connections == 1
 
 
 async def test_the_seed_is_sent(server: ScriptedServer, endpoint: VllmEndpoint) -> None:

@@ -23,7 +23,7 @@ async def test_the_answer_is_a_message_with_the_reasoning_beside_it(solve: Solve
 
 async def test_an_instruct_turn_that_has_ended_needs_no_further_request(solve: Solve) -> None:
     base = ScriptedServer(Script(STEPS))
-    solved = await solve(base, Script(STEPS), template="instruct", judge="paper")
+    solved = await solve(base, Script(STEPS), template="instruct", judge="paper", hedge=False)
     assert solved.state["specreason_answer"] == "So 12."
     assert solved.state["messages"][-1].additional_kwargs["reasoning_content"] == "\n\n".join(STEPS[:2])
     assert len(base.completions) == len(STEPS)  # one judge call a step

@@ -91,7 +91,7 @@ async def test_a_draft_that_stops_too_early_is_found_by_its_end(solve: Solve) ->
 
 
 async def test_repeated_drafts_go_to_base_once_and_then_the_answer_is_forced(solve: Solve) -> None:
-    looping = Script(lambda said: "Let me check that again.\n\n")
+    looping = Script(lambda said: "Let me check that again.\n\n" * 9)
     solved = await solve(Script(["Start.", "On with it.", "Then this.", "So 12."], answer="12"), looping)
     assert [step["reject_reason"] for step in solved.steps].count("loop") == 1
     assert solved.state["specreason_ended"] == "loop"
@@ -100,7 +100,7 @@ async def test_repeated_drafts_go_to_base_once_and_then_the_answer_is_forced(sol
 
 
 async def test_a_loop_costs_no_judge_call(solve: Solve) -> None:
-    looping = Script(lambda said: "Let me check that again.\n\n")
+    looping = Script(lambda said: "Let me check that again.\n\n" * 9)
     solved = await solve(Script(["Start.", "On with it."], answer="12"), looping)
     judged = [e for e in solved.events if e["event"] == "step_judged" and e["verdict"]["judge_tokens"]]
     assert (

@@ -33,7 +33,7 @@ async def test_the_draft_reads_base_s_steps_in_its_own_tokens(solve: Solve) -> N
 
 async def test_base_in_a_loop_has_no_one_to_hand_over_to(solve: Solve) -> None:
     solved = await solve(
-        Script(lambda said: "\n\n12" if "</think>" in said else "Once more.\n\n", scores=lambda _: {"0": 1.0}),
+        Script(lambda said: "\n\n12" if "</think>" in said else "Once more.\n\n" * 9, scores=lambda _: {"0": 1.0}),
         Script(["A.", "B.", "C.", "D."]),
     )
     assert solved.state["specreason_ended"] == "loop"
