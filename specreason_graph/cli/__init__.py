@@ -12,6 +12,7 @@ from rich.console import Console
 
 from specreason_graph.cli.bench import bench
 from specreason_graph.cli.calibrate import calibrate_command
+from specreason_graph.cli.doctor import doctor
 from specreason_graph.cli.options import (
     DEFAULT_PAIR,
     Embedded,
@@ -26,6 +27,7 @@ from specreason_graph.cli.problems import PROBLEMS
 from specreason_graph.cli.rejudge import rejudge_command
 from specreason_graph.cli.show import Show
 from specreason_graph.cli.solve import solve
+from specreason_graph.cli.up import up
 from specreason_graph.config import PairConfig
 from specreason_graph.embedded import embedded_pair
 from specreason_graph.errors import ConfigError, SpecReasonError
@@ -90,6 +92,8 @@ def pull_command(pair: Annotated[str, typer.Argument(help="Which pair of models"
 app.command("bench", epilog=_GOES_ON)(bench)
 app.command("calibrate", epilog=_GOES_ON)(calibrate_command)
 app.command("rejudge")(rejudge_command)
+app.command("up")(up)
+app.command("doctor", epilog="Exit status: 0 nothing is wrong, 1 something is, 2 bad usage.")(doctor)
 
 
 def main() -> None:
