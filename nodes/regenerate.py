@@ -38,5 +38,8 @@ def _no_step(run: Run, writing: Writing) -> Ended | None:
         left = run.seconds_left()
         if writing["closes"]:
             return "finished"
-        return "deadline" if left is not None and left <= 0 else "loop"
+        if left is not None and left <= 0:
+            return "deadline"
+        # A last step of a few tokens may be nothing but the newlines that a cut drops.
+        return "budget" if writing["cut"] and run.step_bounds().tokens < run.settings.step_tokens else "loop"
     return "loop" if closes_loop(run.steps, writing["text"]) else None

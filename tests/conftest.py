@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
 from langchain_core.messages import HumanMessage
+from real_vllm.servers import plan, serving
 
-from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.state import SpecReasonState, Step
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
@@ -47,6 +48,14 @@ class Solve(Protocol):
         question: str = ...,
         **settings: Any,
     ) -> Awaitable[Solved]: ...
+
+
+@pytest.fixture(scope="session")
+def vllm_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairConfig]:
+    """Two real vLLM servers with two tokenizers, started once, when a test wants them."""
+    text = plan("qwen2.5-coder-0.5b", "smollm2-135m", base_args=["--enable-scale-out"])
+    with serving(tmp_path_factory.mktemp("vllm"), text) as it:
+        yield it
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 9)]
 SCORES = [9, 2, 9, 9, 2, 2, 9, 9]
 WRONG = [f"Step {n} says that {n} and {n} is {2 * n + 1}." for n in range(1, 9)]
 QUESTION: Any = {"messages": [("user", "How much is it?")]}
-MODES = {
+MODES: dict[str, Any] = {
     "in turn": {"look_ahead": False, "hedge": False},
     "look-ahead": {"look_ahead": True, "hedge": False},
     "hedge": {"look_ahead": False, "hedge": True},
@@ -174,7 +174,7 @@ async def test_a_fork_in_mid_hedge_takes_nothing_from_the_other_run() -> None:
         graph.interrupt_before_nodes = []
         forks = [await graph.aupdate_state(config(), {}) for _ in range(2)]
         ends = await asyncio.gather(
-            *(graph.ainvoke(None, {**config(), **fork, "recursion_limit": 200}) for fork in forks)  # type: ignore[arg-type]
+            *(graph.ainvoke(None, {**config(), **fork, "recursion_limit": 200}) for fork in forks)
         )
         for state in ends:
             assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS

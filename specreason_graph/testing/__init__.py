@@ -1,5 +1,6 @@
 """For tests: model servers that say a script, in this process and on a loopback port (extra `testing`)."""
 
+from specreason_graph.testing.engine import Engine
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.pace import Pace
 from specreason_graph.testing.pair import ScriptedPair, scripted_pair
@@ -10,6 +11,7 @@ from specreason_graph.testing.tokenizer import ByteTokenizer, tokenizer
 
 __all__ = [
     "ByteTokenizer",
+    "Engine",
     "Fault",
     "Pace",
     "Record",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from aiohttp import web
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.generation import Token, generate
 from specreason_graph.testing.model import ScriptedModel
-from specreason_graph.testing.pace import Pace, Schedule
+from specreason_graph.testing.pace import ServerPace
 from specreason_graph.testing.prefix_cache import CachedSequence, PrefixCache
 from specreason_graph.testing.record import Record
 from specreason_graph.testing.request import CompletionRequest, check, parsed
@@ -27,7 +28,7 @@ class Completions:
     model: ScriptedModel
     name: str
     context: int
-    pace: Pace
+    pace: ServerPace
     cache: PrefixCache
     reports_cached: bool
     max_logprobs: int
@@ -97,22 +98,22 @@ class Completions:
         """Tokens of all prompts, generated side by side as in a batch."""
         record = job.record
         uncached = sum(map(len, record.prompts)) - record.cached_tokens
-        schedule = Schedule(self.pace, uncached)
         runs = {
             index: generate(self.model, job.request, prompt, context=self.context)
             for index, prompt in enumerate(record.prompts)
         }
         number = 0
-        while runs:
-            await schedule.until(number)
-            for index, run in list(runs.items()):
-                token = next(run)
-                job.sequences[index].extend(token.id)
-                record.tokens += 1
-                if token.finish:
-                    del runs[index]
-                yield index, token
-            number += 1
+        ago = time.time() - record.began
+        with closing(self.pace.begin(uncached, len(runs), ago=ago)) as schedule:
+            while runs:
+                made = [(index, next(run)) for index, run in runs.items()]
+                runs = {index: runs[index] for index, token in made if not token.finish}
+                await schedule.until(number, last=not runs)
+                for index, token in made:
+                    job.sequences[index].extend(token.id)
+                    record.tokens += 1
+                    yield index, token
+                number += 1
 
     def _usage(self, job: _Job, *, cached_tokens: int) -> dict[str, Any]:
         prompt_tokens = sum(map(len, job.record.prompts))

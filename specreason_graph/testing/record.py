@@ -12,8 +12,16 @@ class Record:
 
     path: str
     body: dict[str, Any]
+    size: int
+    """Bytes of the body as it was sent."""
+    began: float
+    """When its headers had come, in seconds since the epoch."""
+    ended: float | None = None
+    """When its answer had been sent or given up; None while it is being answered."""
     prompts: list[list[int]] = field(default_factory=list)
     """Token ids of each prompt of a completions request."""
+    session: str | None = None
+    """The header `X-Session-ID`."""
     tokens: int = 0
     """Tokens generated, over all prompts."""
     cached_tokens: int = 0

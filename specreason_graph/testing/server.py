@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from specreason_graph.testing.completions import Completions
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.inference import INFERENCE, inference
 from specreason_graph.testing.model import ScriptedModel
-from specreason_graph.testing.pace import Pace
+from specreason_graph.testing.pace import Pace, ServerPace
 from specreason_graph.testing.prefix_cache import PrefixCache
 from specreason_graph.testing.record import Record
 from specreason_graph.testing.request import Refusal
@@ -47,7 +48,7 @@ class ScriptedServer:
         context: tokens of prompt and output together.
         model: its name.
         api_key: what clients must send as a bearer token under `/v1`; None lets all in.
-        pace: how fast it answers; None is at once.
+        pace: how fast it answers, a `Pace` or an `Engine`; None is at once.
         cache_blocks: blocks of 16 tokens that its prefix cache holds; 0 turns caching off.
         reports_cached: whether usage tells of cached tokens (vLLM's `--enable-prompt-tokens-details`).
         max_logprobs: how many log-probabilities a token may be asked for.
@@ -65,7 +66,7 @@ class ScriptedServer:
         context: int = 4096,
         model: str = "scripted",
         api_key: str | None = None,
-        pace: Pace | None = None,
+        pace: ServerPace | None = None,
         cache_blocks: int = 4096,
         reports_cached: bool = True,
         max_logprobs: int = 20,
@@ -142,14 +143,16 @@ class ScriptedServer:
         await self._runner.cleanup()
 
     async def _handle(self, http: web.Request) -> web.StreamResponse:
+        began = time.time()
+        raw = await http.read()
         try:
-            body = json.loads(await http.read() or b"{}")
+            body = json.loads(raw or b"{}")
         except ValueError:
             body = None
         if not isinstance(body, dict):
             return _refused(Refusal("1 validation error:\n  JSON decode error", kind="Bad Request"))
         self._peers.add(http.transport and http.transport.get_extra_info("peername"))
-        record = Record(http.path, body)
+        record = Record(http.path, body, len(raw), began, session=http.headers.get("X-Session-ID"))
         self.requests.append(record)
         with self._counted(record):
             try:
@@ -172,6 +175,7 @@ class ScriptedServer:
         try:
             yield
         finally:
+            record.ended = time.time()
             self.running -= counts
             if not self.running:
                 self._idle.set()

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-import pytest
 from pydantic import SecretStr
 
 from specreason_graph.config import EndpointConfig
@@ -88,17 +87,13 @@ def llamacpp() -> Iterator[Opened]:
 
 
 @contextmanager
-def served(*, full_likelihood: bool = False) -> Iterator[Opened]:
-    """A vLLM server that runs elsewhere, such as on a GPU; the two variables say where."""
-    url = os.environ.get("SPECREASON_CONTRACT_URL")
-    if url is None:
-        pytest.skip(
-            "set SPECREASON_CONTRACT_URL (and _KEY) to run the contract on a vLLM server with an instruct model"
+def vllm(config: EndpointConfig) -> Iterator[Opened]:
+    """A real vLLM server: that of `SPECREASON_CONTRACT_URL` (and `_KEY`), such as one on a GPU, else `config`."""
+    if url := os.environ.get("SPECREASON_CONTRACT_URL"):
+        key = os.environ.get("SPECREASON_CONTRACT_KEY")
+        config = config.model_copy(
+            update={"base_url": url, "model": None, "api_key": None if key is None else SecretStr(key)}
         )
-    key = os.environ.get("SPECREASON_CONTRACT_KEY")
-    config = EndpointConfig(
-        base_url=url, api_key=None if key is None else SecretStr(key), full_likelihood=full_likelihood
-    )
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Engine]:

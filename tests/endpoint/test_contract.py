@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext
 
 import pytest
 from pydantic import SecretStr
@@ -17,7 +17,7 @@ from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.protocol import Chunk, End, Marker, Sampling
 from specreason_graph.errors import ContextOverflow, EndpointError, EndpointRefused
 
-from .contract import MATHS, SHORT, UNICODE, Engine, Opened, llamacpp, scripted, served
+from .contract import MATHS, SHORT, UNICODE, Engine, Opened, llamacpp, scripted, vllm
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 
@@ -27,14 +27,20 @@ SCRIPTED = {
     "b-instruct": scripted("b", "instruct"),
     "b-qwen3": scripted("b", "qwen3"),
 }
-REAL = {"llamacpp": llamacpp, "served": served}
+LLAMACPP = pytest.param("llamacpp", marks=pytest.mark.real_models)
+VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(400)])
 
 
-@pytest.fixture(
-    scope="module", params=[*SCRIPTED, *(pytest.param(name, marks=pytest.mark.real_models) for name in REAL)]
-)
+@pytest.fixture(scope="module", params=[*SCRIPTED, LLAMACPP, VLLM])
 def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
-    with REAL[request.param]() if request.param in REAL else nullcontext(SCRIPTED[request.param]) as it:
+    engine: AbstractContextManager[Opened]
+    if request.param == "llamacpp":
+        engine = llamacpp()
+    elif request.param == "vllm":
+        engine = vllm(request.getfixturevalue("vllm_pair").base)
+    else:
+        engine = nullcontext(SCRIPTED[request.param])
+    with engine as it:
         yield it
 
 

@@ -15,17 +15,21 @@ from specreason_graph.endpoint.vllm import VllmEndpoint
 from specreason_graph.errors import ConfigError
 from specreason_graph.testing import Script, ScriptedServer
 
-from .contract import MATHS, Engine, Opened, scripted, served
+from .contract import MATHS, Engine, Opened, scripted, vllm
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 
 
-@pytest.fixture(scope="module", params=["scripted", pytest.param("served", marks=pytest.mark.real_models)])
+VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(400)])
+
+
+@pytest.fixture(scope="module", params=["scripted", VLLM])
 def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
     if request.param == "scripted":
         yield scripted("a", "instruct", scale_out=True)
     else:
-        with served(full_likelihood=True) as it:
+        config = request.getfixturevalue("vllm_pair").base
+        with vllm(config.model_copy(update={"full_likelihood": True})) as it:
             yield it
 
 

@@ -1,0 +1,86 @@
+"""Two real servers, started as a user starts them: `specreason up`, and the environment that it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from specreason_graph.config import Environment, PairConfig
+
+from . import environment
+
+BLOCK = 128
+"""Tokens of a block of the CPU build's prefix cache."""
+
+
+def plan(base: str, draft: str, **more: object) -> str:
+    """A plan file for `specreason up`."""
+    table = {
+        "base": str(environment.model(base)),
+        "draft": str(environment.model(draft)),
+        "base_name": base,
+        "draft_name": draft,
+        "base_port": 0,
+        "draft_port": 0,
+        "device": "cpu",
+        "cpu_kv_cache": 1,
+        "max_model_len": 2048,
+        "python": str(environment.python()),
+        **more,
+    }
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())  # the same, for these types
+
+
+@contextmanager
+def up(folder: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`specreason up` with a plan, from when it serves; `folder/env` is the environment."""
+    file, env = folder / "pair.toml", folder / "env"
+    file.write_text(text)
+    command = [sys.executable, "-m", "specreason_graph.cli", "up", str(file), "--env-file", str(env)]
+    with (
+        (folder / "err").open("w") as err,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err) as launcher,
+    ):
+        try:
+            deadline = time.monotonic() + 400
+            while not env.exists():
+                assert launcher.poll() is None, (folder / "err").read_text()
+                assert time.monotonic() < deadline, "the servers are not up after 400 s"
+                time.sleep(0.5)
+            yield launcher
+        finally:
+            launcher.send_signal(signal.SIGTERM)
+
+
+def exported(folder: Path) -> dict[str, str]:
+    """The variables that `up` exports."""
+    lines = (folder / "env").read_text().split()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@contextmanager
+def serving(folder: Path, text: str) -> Iterator[PairConfig]:
+    """The pair's addresses, from the environment as a user's program reads it."""
+    with up(folder, text):
+        names = {name.removeprefix("SPECREASON_").lower(): value for name, value in exported(folder).items()}
+        yield Environment(**names).configured()["default"]  # type: ignore[arg-type]
+
+
+def processes() -> list[str]:
+    """Command lines of vLLM's processes that are running here."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if int(folder.name) != os.getpid() and ("vllm.entrypoints" in line or line.startswith("VLLM::")):
+            found.append(line)
+    return found

@@ -1,0 +1,120 @@
+"""One tokenizer, and base decoding speculatively: Qwen2.5-Coder-0.5B drafts for itself, with n-gram guesses in base.
+
+That is the paper's SpecReason+Decode: several tokens come at once, and steps, ledgers and verdicts must not notice.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from specreason_graph import Pair, PairConfig, Settings, create_specreason
+from specreason_graph.state import Step
+
+from .servers import plan, processes, serving, up
+
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+
+MODEL = "qwen2.5-coder-0.5b"
+QUESTION = (
+    "Repeat these three lines with a blank line between them, then stop:\n"
+    "Line one has 3 cows and 4 hens.\nLine two has 3 cows and 4 hens.\nLine three has 3 cows and 4 hens."
+)
+NEAR = 0.3  # nats: bfloat16 logits are 0.125 apart, so another batch may turn two tokens this close around
+SHORT: dict[str, Any] = {"reasoning_budget": 120, "answer_budget": 16, "step_tokens": 64}
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairConfig]:
+    text = plan(MODEL, MODEL, decode="ngram", decode_tokens=4)
+    with serving(tmp_path_factory.mktemp("twins"), text) as config:
+        yield config
+
+
+@pytest.fixture
+async def pair(twins: PairConfig) -> AsyncIterator[Pair]:
+    async with Pair(twins.model_copy(update={"preset": "instruct"})) as it:
+        yield it
+
+
+async def steps(pair: Pair, **settings: Any) -> list[Step]:
+    chosen = Settings(**{**SHORT, "temperature": 0.0, **settings})
+    graph = create_specreason(pair=pair, settings=chosen).compile()
+    state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"recursion_limit": 500})
+    return state["specreason_steps"]  # type: ignore[no-any-return]
+
+
+async def test_one_tokenizer_needs_one_ledger(pair: Pair) -> None:
+    """And a model that reads its own greedy steps finds their tokens likely."""
+    assert await pair.same_tokenizer()
+    kept = await steps(pair, judge="likelihood", threshold=-3.0)
+    assert all(set(step["ids"]) == {"base"} for step in kept)
+    accepted = [step for step in kept if step["accepted"]]
+    assert len(accepted) >= len(kept) / 2
+
+
+@pytest.mark.parametrize("by", ["base", "draft"])
+async def test_steps_end_at_their_boundary_where_several_tokens_come_at_once(pair: Pair, by: str) -> None:
+    """vLLM cuts the text at a stop string, but gives ids of what was guessed behind it: they are no part of a step."""
+    chosen = {"first_steps": 500} if by == "base" else {"judge": "likelihood", "threshold": -30.0}
+    for step in await steps(pair, **chosen):
+        text = await pair.base.decode(step["ids"]["base"])
+        assert text.startswith(step["text"])
+        assert len(text) - len(step["text"]) <= 2
+        assert "\n\n" not in step["text"].strip()
+
+
+async def test_overlap_does_not_change_greedy_transcripts_up_to_a_near_tie(pair: Pair) -> None:
+    """A prefix that is read anew, or in another batch, may turn near ties around: their gap is what is shown."""
+    settings = {"judge": "likelihood", "threshold": -30.0}
+    alone = await steps(pair, **settings, look_ahead=False, hedge=False)
+    together = await steps(pair, **settings, look_ahead=True, hedge=True)
+    one = [token for step in alone for token in step["ids"]["base"]]
+    two = [token for step in together for token in step["ids"]["base"]]
+    at = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
+    if at is None:
+        return
+    opening = await pair.opening("draft", [{"role": "user", "content": _prompted(pair)}], _preset())
+    reading = (await pair.draft.read([[*opening.ids, *one[:at]]])).items[0]
+    gap = abs(reading.logprobs.get(one[at], -99.0) - reading.logprobs.get(two[at], -99.0))
+    print(f"first differ at token {at}, by {gap:.3f} nats")
+    assert gap <= NEAR
+
+
+def test_a_server_that_dies_is_told_and_leaves_no_process(tmp_path: Path) -> None:
+    """`up` says which one, and stops the other; while it loads, too."""
+    before = set(processes())
+    with up(tmp_path, plan(MODEL, "smollm2-135m")) as launcher:
+        engine = _newest_engine()
+        os.kill(engine, signal.SIGKILL)
+        assert launcher.wait(60) == 1
+    error = (tmp_path / "err").read_text()
+    assert "server ended while running" in error
+    time.sleep(1)
+    assert set(processes()) <= before
+
+
+def _newest_engine() -> int:
+    found = [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if (folder / "cmdline").exists() and b"vllm.entrypoints" in (folder / "cmdline").read_bytes()
+    ]
+    return max(found)
+
+
+def _preset() -> Any:
+    from specreason_graph.catalog import builtin
+
+    return builtin().preset("instruct", "", "")
+
+
+def _prompted(pair: Pair) -> str:
+    return str(_preset().prompt.replace("{question}", QUESTION))
