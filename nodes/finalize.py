@@ -42,7 +42,7 @@ async def _write(run: Run, role: Role) -> tuple[Collected, str, Usage]:
     endpoint = run.pair.endpoint(role)
     line = "" if not run.steps or run.steps[-1]["text"].endswith("\n") else "\n"
     cue = (await endpoint.encode(line + run.preset.answer_cue, control=True)).ids
-    prompt = [*run.ledger(role), *cue]
+    prompt = run.ledger(role).plus(cue)
     bounds = Bounds(min(run.settings.answer_budget, run.contexts[role] - len(prompt)), _seconds(run))
     written = await collect(
         endpoint,

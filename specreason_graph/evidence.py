@@ -77,12 +77,12 @@ async def ask(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> tup
     before, step = run.ledger("base"), [token.id for token in tokens]
     spots = _spots(run, writing, tokens) if run.judge.spots else {}
     end = [token.id for at, token in spots.items() if at == len(step)]
-    whole = await run.pair.base.likelihood([*before, *step, *end]) if spots else None
+    whole = await run.pair.base.likelihood(before.plus([*step, *end])) if spots else None
     exact = {} if whole is None else {at: whole.logprobs[len(before) + at] for at in spots}
     unread = [at for at in spots if exact.get(at) is None]
-    prompts = [[*before, *step[:at]] for at in unread]
+    prompts = [before.plus(step[:at]) for at in unread]
     if run.request is not None and tokens:
-        prompts.append([*before, *step, *run.request.suffix])
+        prompts.append(before.plus([*step, *run.request.suffix]))
     readings = await run.pair.base.read(prompts) if prompts else Readings([], Usage(0, 0, 0))
     evidence = free_evidence(run, writing, tokens)
     if run.judge.spots:

@@ -6,21 +6,45 @@ anew. So every prompt is ledger + pending step + request, and a server's prefix 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Encoded, Endpoint
 from specreason_graph.settings import Role
 from specreason_graph.state import Step
 
 _PROBE = "A"
+_RUNS_KEPT = 256
 
 
-def ledger(opening: Sequence[int], steps: Sequence[Step], role: Role) -> list[int]:
+def ledger(opening: Ids, steps: Sequence[Step], role: Role) -> Ids:
     """The ids behind which `role` writes next: its rendered prompt, then every kept step."""
-    ids = list(opening)
-    for step in steps:
-        ids += step_ids(step["ids"], role)
-    return ids
+    return opening.plus([token for step in steps for token in step_ids(step["ids"], role)])
+
+
+@dataclass(slots=True)
+class Ledgers:
+    """The last ledger of each of some runs: the next node adds its step instead of building it anew."""
+
+    _kept: OrderedDict[tuple[str, Role], tuple[list[Step], Ids]] = field(default_factory=OrderedDict)
+
+    def of(self, run: str, opening: Ids, steps: Sequence[Step], role: Role) -> Ids:
+        """`ledger`, where `run` names the run's opening; forks and edits of its thread are noticed."""
+        known, ids = self._kept.get((run, role), ([], opening))
+        if len(known) > len(steps) or not all(_same(a, b) for a, b in zip(known, steps, strict=False)):
+            known, ids = [], opening
+        ids = ledger(ids, steps[len(known) :], role)
+        self._kept[run, role] = (list(steps), ids)
+        self._kept.move_to_end((run, role))
+        if len(self._kept) > _RUNS_KEPT:
+            self._kept.popitem(last=False)
+        return ids
+
+
+def _same(one: Step, other: Step) -> bool:
+    return one is other or one["ids"] == other["ids"]
 
 
 def step_ids(ids: dict[str, list[int]], role: Role) -> list[int]:

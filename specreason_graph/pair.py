@@ -12,9 +12,11 @@ from typing import Self
 from specreason_graph.config import PairConfig
 from specreason_graph.conversation import digest
 from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import ChatMessage, Marker, ModelCard, Rendered
 from specreason_graph.errors import ConfigError
 from specreason_graph.leases import Leases
+from specreason_graph.ledger import Ledgers
 from specreason_graph.presets import Judge, Preset
 from specreason_graph.settings import Role
 
@@ -29,7 +31,7 @@ _OPENINGS_KEPT = 256
 class Opening:
     """A rendered conversation with the reasoning open, and its hash to know it again on resume."""
 
-    ids: list[int]
+    ids: Ids
     hash: str
 
 
@@ -58,6 +60,7 @@ class Pair:
         self.draft = connect("draft", config.draft)
         self.preset = config.preset
         self.leases = Leases()
+        self.ledgers = Ledgers()
         self._same_tokenizer: bool | None = None
         self._openings: OrderedDict[tuple[Role, str], Opening] = OrderedDict()
         self._requests: dict[tuple[str, str], JudgeRequest] = {}
@@ -106,7 +109,7 @@ class Pair:
             endpoint = self.endpoint(role)
             rendered = await endpoint.render(chat, preset.template)
             ids = await self._opened(endpoint, rendered, preset)
-            self._openings[key] = Opening(ids, digest(ids))
+            self._openings[key] = Opening(Ids(ids), digest(ids))
             if len(self._openings) > _OPENINGS_KEPT:
                 self._openings.popitem(last=False)
         self._openings.move_to_end(key)

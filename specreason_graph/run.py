@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from specreason_graph.catalog import Catalog
 from specreason_graph.conversation import chat_messages, digest, question_hash
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.errors import ConfigError
 from specreason_graph.events import Emit
 from specreason_graph.leases import Streams
-from specreason_graph.ledger import ledger
 from specreason_graph.pair import Closings, JudgeRequest, Opening, Pair
 from specreason_graph.policy import Policy
 from specreason_graph.presets import Judge, Preset
@@ -35,7 +35,7 @@ class Run:
     policy: Policy
     pair: Pair
     same_tokenizer: bool
-    openings: dict[Role, list[int]]
+    openings: dict[Role, Opening]
     contexts: dict[Role, int]
     closings: Closings
     request: JudgeRequest | None
@@ -51,13 +51,15 @@ class Run:
     streams: Streams
     """What the models are writing, and no step of the ledger holds yet."""
     began: float = field(default_factory=time.perf_counter)
-    _ledgers: dict[Role, tuple[int, list[int]]] = field(default_factory=dict)
+    _ledgers: dict[Role, tuple[int, Ids]] = field(default_factory=dict)
 
-    def ledger(self, role: Role) -> list[int]:
-        """Ids behind which `role` goes on. Not to be changed: it is built once for each step."""
+    def ledger(self, role: Role) -> Ids:
+        """Ids behind which `role` goes on."""
         known = self._ledgers.get(role)
         if known is None or known[0] != len(self.steps):
-            known = self._ledgers[role] = (len(self.steps), ledger(self.openings[role], self.steps, role))
+            opening = self.openings[role]
+            ids = self.pair.ledgers.of(opening.hash, opening.ids, self.steps, role)
+            known = self._ledgers[role] = (len(self.steps), ids)
         return known[1]
 
     def runs_on(self, role: Role) -> bool:
@@ -158,7 +160,7 @@ async def open_run(
         policy=policy,
         pair=pair,
         same_tokenizer=await pair.same_tokenizer(),
-        openings={role: opening.ids for role, opening in openings.items()},
+        openings=openings,
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
@@ -173,10 +175,11 @@ async def open_run(
     if not fresh and before is not None and before["openings"] != identity["openings"]:
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
     if not run.steps and not run.has_room():
+        asked = len(openings["base"].ids)
         raise ConfigError(
-            f"answer_budget: {settings.answer_budget} tokens of answer and a question of {len(run.openings['base'])} "
-            f"leave no room to reason in contexts of {run.contexts['base']} (base) and {run.contexts['draft']} (draft) "
-            "tokens; lower answer_budget, shorten the conversation, or serve the models with a longer context"
+            f"answer_budget: {settings.answer_budget} tokens of answer and a question of {asked} leave no room "
+            f"to reason in contexts of {run.contexts['base']} (base) and {run.contexts['draft']} (draft) tokens; lower "
+            "answer_budget, shorten the conversation, or serve the models with a longer context"
         )
     run.streams = pair.leases.claim(state.get("specreason_lease"))  # last: nothing can fail behind it
     return run

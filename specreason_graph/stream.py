@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
 from specreason_graph.errors import EndpointError
 from specreason_graph.state import Writing
@@ -28,7 +29,7 @@ class Prompted:
     """What a stream of steps is asked for."""
 
     endpoint: Endpoint
-    ids: list[int]
+    ids: Ids
     """To go on from."""
     sampling: Sampling
     boundary: str
@@ -135,7 +136,7 @@ class Stream:
     async def _request(self) -> bool:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""
         asked = self._prompted
-        prompt = [*asked.ids, *self._open.ids]
+        prompt = asked.ids.plus(self._open.ids)
         self._bill.opened(len(prompt))
         chunks = asked.endpoint.generate(
             prompt,

@@ -9,10 +9,27 @@ from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.endpoint import connect
-from specreason_graph.ledger import encode_step, ledger
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.ledger import Ledgers, encode_step, ledger
 from specreason_graph.settings import Role
 from specreason_graph.state import Step
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
+
+
+def _step(*ids: int) -> Step:
+    return {"ids": {"base": list(ids)}}  # type: ignore[typeddict-item]
+
+
+def test_a_kept_ledger_follows_forks_and_edits() -> None:
+    """What was built for one node is only added to where the run's steps are still those."""
+    kept, opening, one, two = Ledgers(), Ids([9]), _step(1, 2), _step(3)
+    assert kept.of("run", opening, [one], "base") == [9, 1, 2]
+    assert kept.of("run", opening, [one, two], "base") == [9, 1, 2, 3]
+    assert kept.of("run", opening, [one], "base") == [9, 1, 2]
+    assert kept.of("run", opening, [_step(4), two], "base") == [9, 4, 3]
+    assert kept.of("run", opening, [_step(4), _step(3), two], "base") == [9, 4, 3, 3]
+    assert kept.of("other", opening, [], "base") == [9]
+
 
 NASTY = st.sampled_from(
     [
@@ -66,7 +83,7 @@ async def _check(
         steps: list[Step] = state["specreason_steps"]
         roles: list[tuple[Role, ScriptedServer]] = [("base", base), ("draft", draft)]
         for role, server in roles:
-            opening = (await pair.endpoint(role).render(CHAT, {})).ids
+            opening = Ids((await pair.endpoint(role).render(CHAT, {})).ids)
             ledgers = [ledger(opening, steps[:n], role) for n in range(len(steps) + 1)]
             committed = 0
             for record in server.completions:

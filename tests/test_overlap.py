@@ -83,8 +83,8 @@ async def test_the_transcript_is_the_same_with_each_on_or_off(solve: Solve, pace
 async def test_the_draft_goes_on_while_base_judges(solve: Solve) -> None:
     """An accepted step needs no request of the draft: the next one is on its way."""
     right = Script(STEPS, answer="72")
-    drafts = server(right, pace=DRAFT)
-    solved = await solve(server(right, pace=BASE), drafts, look_ahead=True, hedge=False)
+    drafts = server(right, pace=Pace(seconds_per_token=0.01))
+    solved = await solve(server(right), drafts, look_ahead=True, hedge=False)
     assert [step["source"] for step in solved.steps] == ["draft"] * 8
     assert len(drafts.completions) == 1
 

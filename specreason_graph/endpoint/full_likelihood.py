@@ -34,7 +34,7 @@ class FullLikelihood:
         await self._check_version(http)
         body = {
             "model": model,
-            "token_ids": list(prompt),
+            "token_ids": prompt,
             "sampling_params": {
                 "max_tokens": 1,
                 "temperature": 0,

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 from yarl import URL
 
 from specreason_graph.config import EndpointConfig
+from specreason_graph.endpoint.ids import encoded
 from specreason_graph.errors import (
     ContextOverflow,
     EndpointError,
@@ -115,7 +116,7 @@ class Http:
             response = await (await self._session()).request(
                 method,
                 self._config.base_url + path,
-                data=None if body is None else json.dumps(body).encode(),
+                data=None if body is None else encoded(body),
                 headers=self._run,
             )
             if response.status >= 400:

@@ -63,8 +63,8 @@ async def test_a_context_that_fills_up_forces_the_answer_early(solve: Solve) -> 
 
 
 async def test_the_deadline_leaves_its_reserve_to_the_answer(solve: Solve) -> None:
-    slow = ScriptedServer(Script(MANY), template="think", pace=Pace(seconds_per_token=0.002))
-    solved = await solve(Script(MANY, answer="12"), slow, deadline=1.2, answer_reserve=1.0)
+    slow = ScriptedServer(Script(MANY), template="think", pace=Pace(seconds_per_token=0.01))
+    solved = await solve(Script(MANY, answer="12"), slow, deadline=2.0, answer_reserve=1.0)
     assert solved.state["specreason_ended"] == "deadline"
     assert solved.state["specreason_answer"] == "12"
     assert 0 < len(solved.steps) < len(MANY)

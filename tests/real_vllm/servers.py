@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from specreason_graph.config import Environment, PairConfig
@@ -73,14 +72,12 @@ def serving(folder: Path, text: str) -> Iterator[PairConfig]:
         yield Environment(**names).configured()["default"]  # type: ignore[arg-type]
 
 
-def processes() -> list[str]:
-    """Command lines of vLLM's processes that are running here."""
+def processes() -> list[tuple[int, str]]:
+    """vLLM's processes that are running here, with their command lines."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if int(folder.name) != os.getpid() and ("vllm.entrypoints" in line or line.startswith("VLLM::")):
-            found.append(line)
+            if "vllm.entrypoints" in line or line.startswith("VLLM::"):
+                found.append((int(folder.name), line))
     return found
