@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specreason_graph.loops import goes_in_circles
+from specreason_graph.loops import RECENT, goes_in_circles
 from specreason_graph.run import Run
 from specreason_graph.state import Ended, Step
 
@@ -34,7 +34,7 @@ def is_base_turn(run: Run) -> bool:
 
 def closes_loop(steps: list[Step], text: str) -> bool:
     """Whether a step with this text would go in circles."""
-    return goes_in_circles([*(step["text"] for step in steps), text])
+    return goes_in_circles([*(step["text"] for step in steps[-RECENT:]), text])
 
 
 def was_handed_over(steps: list[Step]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Literal
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -24,6 +25,7 @@ from specreason_graph.presets import Judge, Preset
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonInput, SpecReasonState, Update
+from specreason_graph.tracing import traced
 
 Graph = StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]
 
@@ -60,10 +62,11 @@ def create_specreason(
     defaults, catalog = settings or Settings(), builtin().extended(presets, judges, policies)
 
     def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
-        async def run_node(state: SpecReasonState, runtime: Runtime[Settings]) -> Update:
+        async def run_node(state: SpecReasonState, config: RunnableConfig, runtime: Runtime[Settings]) -> Update:
             try:
                 chosen = defaults.overridden(by=runtime.context)
                 run = await open_run(state, chosen, known, catalog, runtime.stream_writer)
+                run.pair = traced(run.pair, config)
                 async with stopping(run.streams):
                     return run.told(await body(state, run))
             except SpecReasonError as error:
@@ -87,18 +90,18 @@ def create_specreason(
     return graph
 
 
-def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
+async def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
     """Where a drafted step goes; base's own turns draft none."""
     return "base's turn" if state["specreason_pending"] is None else "drafted"
 
 
-def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "over"]:
+async def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "over"]:
     """On the acceptance threshold: `judge` leaves a rejected step pending."""
     if state["specreason_ended"] is not None:
         return "over"
     return "accept" if state["specreason_pending"] is None else "reject"
 
 
-def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
+async def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
     """Back to the draft model, until the reasoning has ended."""
     return "kept" if state["specreason_ended"] is None else "over"

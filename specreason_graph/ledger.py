@@ -21,7 +21,7 @@ _RUNS_KEPT = 256
 
 def ledger(opening: Ids, steps: Sequence[Step], role: Role) -> Ids:
     """The ids behind which `role` writes next: its rendered prompt, then every kept step."""
-    return opening.plus([token for step in steps for token in step_ids(step["ids"], role)])
+    return opening.grown([token for step in steps for token in step_ids(step["ids"], role)])
 
 
 @dataclass(slots=True)
@@ -30,21 +30,17 @@ class Ledgers:
 
     _kept: OrderedDict[tuple[str, Role], tuple[list[Step], Ids]] = field(default_factory=OrderedDict)
 
-    def of(self, run: str, opening: Ids, steps: Sequence[Step], role: Role) -> Ids:
+    def of(self, run: str, opening: Ids, steps: list[Step], role: Role) -> Ids:
         """`ledger`, where `run` names the run's opening; forks and edits of its thread are noticed."""
         known, ids = self._kept.get((run, role), ([], opening))
-        if len(known) > len(steps) or not all(_same(a, b) for a, b in zip(known, steps, strict=False)):
+        if known != steps[: len(known)]:
             known, ids = [], opening
         ids = ledger(ids, steps[len(known) :], role)
-        self._kept[run, role] = (list(steps), ids)
+        self._kept[run, role] = ([*steps], ids)
         self._kept.move_to_end((run, role))
         if len(self._kept) > _RUNS_KEPT:
             self._kept.popitem(last=False)
         return ids
-
-
-def _same(one: Step, other: Step) -> bool:
-    return one is other or one["ids"] == other["ids"]
 
 
 def step_ids(ids: dict[str, list[int]], role: Role) -> list[int]:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 _LONGEST_CYCLE = 4  # steps
+RECENT = 2 * _LONGEST_CYCLE
+"""As many of the last steps are looked at."""
 _OFTEN = 3  # times that one long step is told within the last 8
 _LONG = 20  # characters; a shorter step may well come again, such as "Let's check:"
 _NEAR = 0.9  # share of characters in common that makes two steps near-equal
@@ -24,7 +26,7 @@ def goes_in_circles(texts: Sequence[str]) -> bool:
     times of late (ABAC ADA: what comes between changes in its numbers only), and for a step near-equal to each of
     the three before it. Case, spaces and a leading list number are ignored.
     """
-    tail = [_plain(text) for text in texts[-2 * _LONGEST_CYCLE :]]
+    tail = [_plain(text) for text in texts[-RECENT:]]
     for period in range(1, _LONGEST_CYCLE + 1):
         if len(tail) >= 2 * period and tail[-period:] == tail[-2 * period : -period]:
             return True
@@ -39,5 +41,7 @@ def _plain(text: str) -> str:
 
 
 def _near(one: str, other: str) -> bool:
+    if 2 * min(len(one), len(other)) < _NEAR * (len(one) + len(other)):  # most steps; a matcher is dear
+        return False
     matcher = SequenceMatcher(None, one, other, autojunk=False)
-    return matcher.real_quick_ratio() >= _NEAR and matcher.quick_ratio() >= _NEAR and matcher.ratio() >= _NEAR
+    return matcher.quick_ratio() >= _NEAR and matcher.ratio() >= _NEAR

@@ -58,7 +58,8 @@ class Run:
         known = self._ledgers.get(role)
         if known is None or known[0] != len(self.steps):
             opening = self.openings[role]
-            ids = self.pair.ledgers.of(opening.hash, opening.ids, self.steps, role)
+            shared = self.same_tokenizer and opening.hash == self.openings["base"].hash
+            ids = self.pair.ledgers.of(opening.hash, opening.ids, self.steps, "base" if shared else role)
             known = self._ledgers[role] = (len(self.steps), ids)
         return known[1]
 
@@ -92,7 +93,7 @@ class Run:
 
     def reasoning_tokens(self) -> int:
         """Kept tokens of reasoning, in base's tokens."""
-        return sum(len(step["ids"]["base"]) for step in self.steps)
+        return len(self.ledger("base")) - len(self.openings["base"].ids)
 
     def room(self, role: Role) -> int:
         """Tokens that a further step may have in this model's context, with the answer and the judge still to come."""

@@ -27,7 +27,7 @@ async def next_step(run: Run, role: Role) -> Writing:
 async def writing(run: Run, role: Role) -> Stream:
     """The stream that goes on behind the run's ledger: the one that is there, else a new one."""
     held = run.streams.get(role)
-    if held is not None and held.goes_on and held.at == run.ledger(role):
+    if held is not None and held.goes_on and held.at == run.ledger(role).mark:
         return held
     await drop(run, role)
     runs_on, bounds = run.runs_on(role), run.step_bounds()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.ids import Ids, marked
 from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
 from specreason_graph.errors import EndpointError
 from specreason_graph.state import Writing
@@ -48,8 +48,8 @@ class Stream:
     """
 
     def __init__(self, prompted: Prompted) -> None:
-        self.at = list(prompted.ids)
-        """Ids behind which the next step that is taken begins."""
+        self.at = prompted.ids.mark
+        """Mark of the ids behind which the next step that is taken begins."""
         self._prompted = prompted
         self._ready: deque[Collected] = deque()
         self._open = Collected()
@@ -92,7 +92,7 @@ class Stream:
             await asyncio.wait({self._task})  # a connection whose answer was read to its end can be used again
         if got.cut:
             got.trim(bounds.tokens)
-        self.at += got.ids
+        self.at = marked(self.at, got.ids)
         usages = self._bill.due()
         return Writing(
             text=got.text,

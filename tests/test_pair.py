@@ -1,5 +1,7 @@
 """What is read off a server's own template, once: how reasoning opens, and the markup around a judge's request."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from specreason_graph import ConfigError, Pair
@@ -11,7 +13,7 @@ THINKING, PAPER = builtin().presets["thinking"], builtin().judge("paper")
 SCRIPT = Script(["So 12."])
 
 
-def text(server: ScriptedServer, ids: list[int]) -> str:
+def text(server: ScriptedServer, ids: Sequence[int]) -> str:
     return server.model.tokenizer.spell(ids).decode()
 
 

@@ -15,6 +15,7 @@ from specreason_graph.bench.outcome import Arm, Outcome, chosen_by
 from specreason_graph.bench.problems import Problem
 from specreason_graph.catalog import Catalog
 from specreason_graph.conversation import chat_messages, digest, question_hash
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.graph import create_specreason
 from specreason_graph.pair import Pair
 from specreason_graph.presets import Preset
@@ -77,7 +78,7 @@ class Arms:
             if first is None and preset.boundary in text.lstrip():
                 first = time.perf_counter() - began
 
-        async def write(prompt: list[int], tokens: int, *, reasoning: bool) -> Collected:
+        async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Collected:
             bounds = Bounds(min(tokens, context - len(prompt)))
             close = (await pair.closings(role, preset)).marker if reasoning else None
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
@@ -87,7 +88,7 @@ class Arms:
         if parts[0].cut or preset.kind == "thinking":
             cue = (await endpoint.encode(preset.answer_cue, control=True)).ids
             text += preset.answer_cue
-            parts.append(await write([*opening.ids, *parts[0].ids, *cue], settings.answer_budget, reasoning=False))
+            parts.append(await write(opening.ids.plus([*parts[0].ids, *cue]), settings.answer_budget, reasoning=False))
         seconds = time.perf_counter() - began
         usage = used(no_usage(), role, [part.end.usage for part in parts if part.end], seconds)
         ended = "budget" if parts[0].cut else "finished"

@@ -27,7 +27,7 @@ async def template(case: Case, role: Role) -> Finding:
     chosen, endpoint = await case.preset(), case.pair.endpoint(role)
     chat = chat_messages(case.messages, chosen)
     rendered, opening = await endpoint.render(chat, chosen.template), await case.pair.opening(role, chat, chosen)
-    case.prompts[role] = opening.ids
+    case.prompts[role] = list(opening.ids)
     if chosen.kind == "instruct":
         if opens_thinking(case, rendered.text):
             found = f"opens a think block, which preset `{chosen.name}` never closes"
@@ -35,7 +35,7 @@ async def template(case: Case, role: Role) -> Finding:
         return Finding("ok", "renders, opens no think block")
     marker = (await case.pair.closings(role, chosen)).marker
     closes = f", {marker.text} is one token" if marker else ""
-    return Finding("ok", f"{'opens the think block' if rendered.ids == opening.ids else 'we open the block'}{closes}")
+    return Finding("ok", f"{'opens the think block' if rendered.ids == case.prompts[role] else 'we open the block'}{closes}")
 
 
 async def judge(case: Case) -> Finding:
