@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Solve
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.errors import EndpointFailed
@@ -204,3 +207,42 @@ async def test_a_broken_hedge_costs_nothing_until_it_is_needed() -> None:
             await graph.ainvoke(QUESTION, config())
         kept = (await graph.aget_state(config())).values["specreason_steps"]
         assert [step["text"].strip() for step in kept] == STEPS[:1]
+
+
+WORKER = """
+import asyncio, sys
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from specreason_graph import Pair, PairConfig, create_specreason
+
+async def main():
+    config = {"configurable": {"thread_id": "t"}, "recursion_limit": 200}
+    pair = Pair(PairConfig.model_validate_json(sys.argv[1]))
+    async with pair, AsyncSqliteSaver.from_conn_string(sys.argv[2]) as saver:
+        graph = create_specreason(pair=pair).compile(checkpointer=saver)
+        async for _ in graph.astream({"messages": [("user", "How much is it?")]}, config, durability="sync"):
+            print("node", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("nodes", [2, 5, 9])
+async def test_a_killed_process_leaves_nothing_running_and_its_run_goes_on(nodes: int, tmp_path: Path) -> None:
+    """kill -9 in mid-hedge: the servers see closed connections, and another process has the ledger."""
+    path = str(tmp_path / "run.sqlite")
+    async with paced() as (servers, pair):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, servers.config.model_dump_json(), path, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        for _ in range(nodes):
+            assert await process.stdout.readline() == b"node\n"
+        process.kill()
+        await process.wait()
+        await nothing_runs(servers)
+        async with AsyncSqliteSaver.from_conn_string(path) as saver:
+            graph = create_specreason(pair=pair).compile(checkpointer=saver)
+            kept = len((await graph.aget_state(config())).values["specreason_steps"])
+            state = await graph.ainvoke(None, config())
+        assert 0 < kept < len(STEPS)
+        assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
