@@ -6,9 +6,9 @@ accepted; their mean, weighted by how often each follows the other, is set again
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 Mode = Literal["sequential", "look_ahead", "hedge", "both"]
 MODES: tuple[Mode, ...] = ("sequential", "look_ahead", "hedge", "both")
@@ -38,6 +38,12 @@ class Steps(BaseModel):
     )
     drafted: PositiveFloat = Field(default=23, description="Tokens of a drafted step")
     written: PositiveFloat = Field(default=23, description="Tokens of base's own version of it")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.after_accept is not None and 1 - 2 * self.acceptance + self.acceptance * self.after_accept < 0:
+            raise ValueError(f"of an acceptance of {self.acceptance:g}, more must come behind accepted steps")
+        return self
 
 
 class Spans(NamedTuple):

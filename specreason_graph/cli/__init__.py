@@ -23,6 +23,7 @@ from specreason_graph.cli.options import (
     with_policy,
     with_settings,
 )
+from specreason_graph.cli.predict import predict
 from specreason_graph.cli.problems import PROBLEMS
 from specreason_graph.cli.rejudge import rejudge_command
 from specreason_graph.cli.show import Show
@@ -92,6 +93,7 @@ def pull_command(pair: Annotated[str, typer.Argument(help="Which pair of models"
 app.command("bench", epilog=_GOES_ON)(bench)
 app.command("calibrate", epilog=_GOES_ON)(calibrate_command)
 app.command("rejudge")(rejudge_command)
+app.command("predict")(predict)
 app.command("up")(up)
 app.command("doctor", epilog="Exit status: 0 nothing is wrong, 1 something is, 2 bad usage.")(doctor)
 

@@ -27,6 +27,10 @@ class Diagnosis(NamedTuple):
     checks: list[Check]
     step: DraftedStep | None
     judge: JudgeCall | None
+    latency: dict[Role, float]
+    """Seconds of a call of one token with its prompt in the prefix cache, where that was measured."""
+    rates: dict[Role, float]
+    """Tokens a second of one stream, likewise."""
 
     @property
     def ok(self) -> bool:
@@ -53,7 +57,7 @@ async def diagnose(
         for probe in _plan(case, trial):
             looking(f"{probe.role or 'pair'}: {probe.name}")
             checks.append(await checked(probe, checks))
-    return Diagnosis(checks, trial.step, trial.judged)
+    return Diagnosis(checks, trial.step, trial.judged, case.latency, case.rates)
 
 
 def _plan(case: Case, trial: Trial) -> Iterator[Probe]:

@@ -35,7 +35,8 @@ async def template(case: Case, role: Role) -> Finding:
         return Finding("ok", "renders, opens no think block")
     marker = (await case.pair.closings(role, chosen)).marker
     closes = f", {marker.text} is one token" if marker else ""
-    return Finding("ok", f"{'opens the think block' if rendered.ids == case.prompts[role] else 'we open the block'}{closes}")
+    opens = "opens the think block" if rendered.ids == case.prompts[role] else "we open the block"
+    return Finding("ok", f"{opens}{closes}")
 
 
 async def judge(case: Case) -> Finding:
