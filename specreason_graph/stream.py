@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from specreason_graph.endpoint.ids import Ids, marked
 from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
-from specreason_graph.errors import EndpointError
 from specreason_graph.state import Writing
 from specreason_graph.writing import Bounds, Collected
 
@@ -57,7 +56,7 @@ class Stream:
         self._blanks = 0
         self._cap: int | None = None
         self._bill = _Bill()
-        self._failure: EndpointError | None = None
+        self._failure: Exception | None = None
         self._over = False
         self._wasted = 0
         self._wake = asyncio.Event()
@@ -127,7 +126,7 @@ class Stream:
         try:
             while await self._request():
                 pass
-        except EndpointError as error:
+        except Exception as error:  # whoever takes the next step is told
             self._failure = error
         finally:
             self._over = True
