@@ -156,7 +156,7 @@ class SpecReasonState(SpecReasonInput, total=False):
     """Everything else is prefixed, so that a parent graph's own `steps` or `answer` is left alone."""
 
     specreason_run: RunId
-    specreason_steps: Annotated[list[Step], DeltaChannel(append_steps, snapshot_frequency=50)]
+    specreason_steps: Annotated[list[Step], DeltaChannel(append_steps, snapshot_frequency=1000)]
     specreason_pending: Pending | None
     specreason_ended: Ended | None
     """Why the reasoning ended; None while it goes on."""

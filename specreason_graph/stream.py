@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from specreason_graph.endpoint.ids import Ids, marked
 from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
+from specreason_graph.errors import TruncatedResponse
 from specreason_graph.state import Writing
 from specreason_graph.writing import Bounds, Collected
 
@@ -144,14 +145,18 @@ class Stream:
             boundary=None if asked.runs_on else asked.boundary,
             close=asked.close,
         )
+        ended = False
         async with aclosing(chunks):
             async for chunk in chunks:
+                ended = chunk.end is not None
                 self._bill.wrote(chunk)
                 await self._take(chunk)
                 if len(self._ready) == _AHEAD:
                     return False
                 if self._cap is not None and len(self._open.ids) >= self._cap:
                     self._wake.set()
+        if not ended:
+            raise TruncatedResponse(f"{asked.endpoint.name}: a generation ended without saying why")
         return not self._ready and not asked.runs_on and len(self._open.ids) < asked.tokens
 
     async def _take(self, chunk: Chunk) -> None:

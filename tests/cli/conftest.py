@@ -19,7 +19,9 @@ from specreason_graph.testing import Script, ScriptedPair, ScriptedServer, scrip
 
 
 @contextmanager
-def serving(base: Script | ScriptedServer, draft: Script | ScriptedServer, template: Any = "think") -> Iterator[ScriptedPair]:
+def serving(
+    base: Script | ScriptedServer, draft: Script | ScriptedServer, template: Any = "think"
+) -> Iterator[ScriptedPair]:
     """Scripted servers in a loop of their own, since the command is another process."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

@@ -1,0 +1,105 @@
+"""SpecReason against servers at the pace of real hardware: simulated, but by the real graph over real HTTP.
+
+    python benchmarks/paced.py [--quick] [--json] [--plots DIR]
+    python benchmarks/paced.py --record runs.jsonl    # replay your own runs of `specreason bench`
+
+Two scripted servers, in processes of their own, say what a trace says at the pace of a profile (`profiles.toml`), and
+the same trace is run in every mode: base alone in one generation, SpecReason as in the paper, with look-ahead, with
+hedge, with both; and some of it with speculative decoding inside base on both sides. The servers' models are written
+down in `specreason_graph/testing/pace.py` (ideal) and `engine.py` (step-synchronous), what efficiency is measured by
+in `critical_path.py`, and all of it in docs/speed.md. Nothing is simulated in our own time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from own_time import RUNS, own_time
+from paced_grid import WAYS_AT_ONCE, Cells, Plan, at_once, cells, figures, run_cells
+from paced_plots import plot
+from paced_report import show
+from paced_servers import ServerProcess
+from paced_traces import RECORDED, record
+from rich.console import Console
+
+from specreason_graph.cli.progress import counting
+from specreason_graph.errors import SpecReasonError
+from specreason_graph.profiles import profiles
+
+FULL = Plan()
+QUICK = Plan(
+    profiles=("h100-bf16",),
+    acceptances=(40, 80),
+    steps=10,
+    recorded=0,
+    speculative=(),
+    servers_at_once=("ideal",),
+    steps_at_once=5,
+    own_steps_http=(10, 100),
+)
+
+
+def main(
+    quick: Annotated[bool, typer.Option(help="One profile, two acceptances, few steps: two minutes")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables")] = False,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the plots", metavar="DIR")] = None,
+    lanes: Annotated[
+        int, typer.Option(min=1, help="Runs at the same time; fewer disturb each other less")
+    ] = FULL.lanes,
+    steps: Annotated[int | None, typer.Option(min=5, help="Steps of a synthetic trace")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Only this profile; may be repeated")] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option("--record", help="Only take the counts out of a journal of `specreason bench`, for replay"),
+    ] = None,
+) -> None:
+    """Measure, and print tables."""
+    plan = replace(QUICK if quick else FULL, lanes=lanes)
+    unknown = set(profile or ()) - set(profiles())
+    if unknown:
+        raise typer.BadParameter(f"there is no profile {unknown.pop()!r}; known are {', '.join(profiles())}")
+    plan = replace(plan, steps=steps or plan.steps, profiles=tuple(profile or plan.profiles))
+    try:
+        if journal is not None:
+            print(f"{record(journal, RECORDED)} problems are in {RECORDED}")
+            return
+        results, found = asyncio.run(measure(plan))
+        written = plot(found, results, plots) if plots else []
+    except SpecReasonError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False)
+        raise typer.Exit(1) from None
+    if as_json:
+        print(json.dumps(results))
+        return
+    show(results, Console())
+    for path in written:
+        Console().print(f"plot: {path}", markup=False)
+
+
+async def measure(plan: Plan) -> tuple[dict[str, Any], Cells]:
+    """Everything that the plan says: figures for scripts, and the runs that they come from."""
+    questions = len(plan.at_once) * len(plan.servers_at_once) * len(WAYS_AT_ONCE)
+    total = len(RUNS) + 1 + questions + len(cells(plan))
+    async with AsyncExitStack() as stack:
+        processes = [await stack.enter_async_context(ServerProcess()) for _ in ("base", "draft")]
+        with counting("runs", total) as done:
+            own = await own_time(plan.own_steps, plan.own_steps_http, processes, plan.tokens, done)
+            concurrent = await at_once(plan, processes, done)
+            found = await run_cells(plan, processes, done)
+    results = {
+        "simulated": True,
+        "profiles": figures(found),
+        "own_ms": own,
+        "concurrent": concurrent,
+    }
+    return results, found
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,29 @@
+"""The two models of a server, at the pace of known hardware (`specreason_graph/profiles.toml`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from specreason_graph.profiles import Profile
+from specreason_graph.settings import Role
+from specreason_graph.testing import Engine, Pace
+from specreason_graph.testing.pace import ServerPace
+
+Server = Literal["ideal", "step_synchronous"]
+"""A `Pace`, where no request disturbs another, or an `Engine`, which advances in steps as vLLM does."""
+SERVERS: tuple[Server, ...] = ("ideal", "step_synchronous")
+
+
+def paced(profile: Profile, role: Role, server: Server, gain: float = 1.0) -> ServerPace:
+    """A server's timings; `gain` is the tokens a pass of base gives with speculative decoding inside it."""
+    rate, gain = profile.prompt_tokens_per_second(role), gain if role == "base" else 1.0
+    if server == "ideal":
+        return Pace(profile.round_trip + profile.step(role), profile.step(role) / gain, rate)
+    return Engine(
+        step=profile.step(role),
+        per_sequence=profile.per_sequence * profile.step(role),
+        prompt_tokens_per_second=rate,
+        round_trip=profile.round_trip,
+        budget=profile.budget,
+        tokens_per_step=gain,
+    )
