@@ -28,6 +28,8 @@ class Tokens(TypedDict):
     discarded: int
     base: int
     """Written by base, the answer included."""
+    hedged: int
+    """Those of them that a hedge wrote for nothing."""
     judged: int
     """Prompt tokens of the judge's requests."""
     judged_new: int | None
@@ -201,6 +203,7 @@ def _tokens(outcomes: Sequence[Outcome]) -> Tokens:
         drafted=sum(used["completion_tokens"] for used in draft),
         discarded=sum(used["discarded_tokens"] for used in draft),
         base=sum(used["completion_tokens"] for used in base),
+        hedged=sum(used["discarded_tokens"] for used in base),
         judged=judged,
         judged_new=judged - sum(cached) if len(cached) == len(judge) else None,
     )

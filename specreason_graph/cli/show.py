@@ -19,6 +19,7 @@ _REASONS: dict[RejectReason, str] = {
     "empty": "nothing was written",
     "loop": "it goes in circles",
     "too_long": "it does not fit base's context",
+    "human": "a person rejected it",
 }
 _ENDINGS = {
     "finished": "the reasoning was finished",
@@ -82,7 +83,9 @@ class Show:
             read = f"{judge['prompt_tokens']} read" + ("" if cached is None else f", {cached} of them from cache")
             self._console.print(
                 f"tokens: draft {draft['completion_tokens']} ({draft['discarded_tokens']} discarded), "
-                f"base {base['completion_tokens']}, judge {read}",
+                f"base {base['completion_tokens']}"
+                + (f" ({base['discarded_tokens']} hedged in vain)" if base["discarded_tokens"] else "")
+                + f", judge {read}",
                 style="dim",
             )
 

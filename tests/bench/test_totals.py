@@ -81,7 +81,7 @@ def test_all_right_is_not_certainty() -> None:
 def test_totals_add_up_what_the_outcomes_hold() -> None:
     usage = {
         "draft": role(100, 2.0, discarded_tokens=30),
-        "base": role(50, 5.0),
+        "base": role(50, 5.0, discarded_tokens=7),
         "judge": role(1, 1.0, prompt_tokens=400, cached_tokens=300),
     }
     totals = arm_totals(
@@ -91,7 +91,14 @@ def test_totals_add_up_what_the_outcomes_hold() -> None:
         ]
     )
     assert totals["acceptance"] == 0.75
-    assert totals["tokens"] == {"drafted": 200, "discarded": 60, "base": 100, "judged": 800, "judged_new": 200}
+    assert totals["tokens"] == {
+        "drafted": 200,
+        "discarded": 60,
+        "base": 100,
+        "hedged": 14,
+        "judged": 800,
+        "judged_new": 200,
+    }
     assert totals["share"] == {"draft": 0.2, "base": 0.5, "judge": 0.1}
     assert totals["first_step_seconds"] == 3.0
     assert totals["no_answer"] == 0.5
@@ -184,7 +191,7 @@ def test_the_table_says_what_is_unknown() -> None:
     text = rendered(bench_table(bench_report(outcomes, {}, {})))
     base, ours = [line.split() for line in text.splitlines() if line.startswith((" base", " ours"))]
     assert " ".join(ours[1:10]) == "50 32/50 64.0 % [50, 76] - 10.0 2.00"
-    assert " ".join(ours[10:]) == "60,000 (0) 0 200,000 (?) 0 % - 0 % 100 %"
+    assert " ".join(ours[10:]) == "60,000 (0) 0 (0) 200,000 (?) 0 % - 0 % 100 %"
     assert "1.00" in base
     assert "…" not in rendered(bench_table(bench_report(outcomes, {}, {})), width=80)
 
