@@ -1,8 +1,10 @@
 """SpecReason (arXiv 2504.07891) as a LangGraph component: a draft model proposes steps, the base model judges them."""
 
+from specreason_graph.chat_model import ChatSpecReason
 from specreason_graph.config import EndpointConfig, PairConfig
 from specreason_graph.errors import ConfigError, EndpointError, SpecReasonError
 from specreason_graph.graph import create_specreason
+from specreason_graph.human import edited
 from specreason_graph.pair import Pair
 from specreason_graph.policy import FittedPolicy, load_policy
 from specreason_graph.presets import Judge, Preset
@@ -10,6 +12,7 @@ from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonState, Step
 
 __all__ = [
+    "ChatSpecReason",
     "ConfigError",
     "EndpointConfig",
     "EndpointError",
@@ -23,5 +26,6 @@ __all__ = [
     "SpecReasonState",
     "Step",
     "create_specreason",
+    "edited",
     "load_policy",
 ]

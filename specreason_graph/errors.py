@@ -83,5 +83,10 @@ def checked(model: type[_Model], values: Mapping[str, object]) -> _Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("; ".join(lines)) from None
+        raise in_one_line(error, model) from None
+
+
+def in_one_line(error: ValidationError, model: type[BaseModel]) -> ConfigError:
+    """pydantic's report as an error of ours."""
+    lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
+    return ConfigError("; ".join(lines))

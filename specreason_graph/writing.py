@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling
+from specreason_graph.endpoint.protocol import FREE, Chunk, End, Endpoint, Form, Marker, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ async def collect(
     *,
     boundary: str | None = None,
     close: Marker | None = None,
+    form: Form = FREE,
     on_text: Callable[[str], None] | None = None,
 ) -> Collected:
     """Read one generation to its end, or to the bounds; what is cut is trimmed.
@@ -78,10 +79,13 @@ async def collect(
         sampling: how tokens are drawn.
         boundary: text that ends it and is kept.
         close: marker that ends it and is dropped.
+        form: what it has to be like.
         on_text: told of each new piece of text.
     """
     got = Collected()
-    stream = endpoint.generate(prompt, max_tokens=bounds.tokens, sampling=sampling, boundary=boundary, close=close)
+    stream = endpoint.generate(
+        prompt, max_tokens=bounds.tokens, sampling=sampling, boundary=boundary, close=close, form=form
+    )
     try:
         async with asyncio.timeout(bounds.seconds), aclosing(stream):
             async for chunk in stream:

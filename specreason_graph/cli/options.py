@@ -96,8 +96,9 @@ def some_settings(*names: str) -> Callable[[Callable[..., _Result]], Callable[..
     return decorate
 
 
-with_settings = some_settings(*(name for name in Settings.model_fields if name != "pair"))
-"""All of them, so that none is forgotten; which pair runs is said by the options of `with_pair`."""
+_FOR_PROGRAMS = {"answer_schema", "answer_stop", "ask_band"}
+with_settings = some_settings(*Settings.model_fields.keys() - {"pair", *_FOR_PROGRAMS})
+"""All others, so that none is forgotten; which pair runs is said by the options of `with_pair`."""
 
 
 def with_pair(command: Callable[..., _Result]) -> Callable[..., _Result]:

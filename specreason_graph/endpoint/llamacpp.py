@@ -11,11 +11,13 @@ from typing import Any
 from specreason_graph.config import EndpointConfig
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import (
+    FREE,
     ChatMessage,
     Chunk,
     Encoded,
     End,
     Ending,
+    Form,
     Marker,
     ModelCard,
     Reading,
@@ -113,6 +115,7 @@ class LlamaCppEndpoint:
         sampling: Sampling,
         boundary: str | None = None,
         close: Marker | None = None,
+        form: Form = FREE,
     ) -> AsyncGenerator[Chunk, None]:
         """A streamed `/completion`; ids that the stream leaves out are encoded anew from the text they made."""
         body = {
@@ -123,12 +126,14 @@ class LlamaCppEndpoint:
             "top_k": 0,  # off, like min_p: the server's defaults are not what was asked for
             "min_p": 0.0,
             "seed": sampling.seed,
-            "stop": [*([boundary] if boundary else []), *([close.text] if close else [])],
+            "stop": [*([boundary] if boundary else form.stop), *([close.text] if close else [])],
             "n_probs": 1,
             "return_tokens": True,
             "cache_prompt": True,
             "stream": True,
         }
+        if form.schema is not None:
+            body["json_schema"] = form.schema
         held, told, last = _Held(), 0, None
         with await self._slot(prompt) as slot:
             async with aclosing(self._http.events("/completion", body | {"id_slot": slot})) as events:
@@ -194,6 +199,8 @@ class LlamaCppEndpoint:
         if kind == "word" and word == boundary:
             chunk = await self._chunk(event["content"] + word, held)
             return Chunk(chunk.text, chunk.ids, chunk.logprobs, End("boundary", usage))
+        if kind == "word" and close is None:
+            return Chunk(event["content"], held.ids, held.logprobs, End("boundary", usage))
         if kind not in ("eos", "word"):
             raise self._http.malformed(f"a generation ended for an unknown reason ({kind})")
         closing = (held.ids.pop(), held.logprobs.pop()) if held.ids else None

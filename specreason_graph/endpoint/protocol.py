@@ -59,6 +59,20 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What an answer has to be like."""
+
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that it has to satisfy."""
+    stop: Sequence[str] = ()
+    """Texts that end it, and are dropped; four at most."""
+
+
+FREE = Form()
+"""As the model likes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one request; `cached_tokens` is None where the server does not say."""
 
@@ -154,8 +168,11 @@ class Endpoint(Protocol):
         sampling: Sampling,
         boundary: str | None = None,
         close: Marker | None = None,
+        form: Form = FREE,
     ) -> AsyncGenerator[Chunk, None]:
         """Continue `prompt` up to a boundary (kept in the text), `close` or end of turn (both dropped).
+
+        Without a boundary, a stop of the `form` ends it as one would, but is dropped.
 
         The last chunk, and only that one, carries an `End`. Closing the iterator stops the server.
         """

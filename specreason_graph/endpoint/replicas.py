@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from specreason_graph.endpoint.http import is_passing
 from specreason_graph.endpoint.protocol import (
+    FREE,
     ChatMessage,
     Chunk,
     Encoded,
     Endpoint,
+    Form,
     Likelihood,
     Marker,
     ModelCard,
@@ -102,11 +104,14 @@ class Replicas:
         sampling: Sampling,
         boundary: str | None = None,
         close: Marker | None = None,
+        form: Form = FREE,
     ) -> AsyncGenerator[Chunk, None]:
         """By the first server that begins to write."""
 
         async def begun(server: Endpoint) -> tuple[AsyncGenerator[Chunk, None], Chunk]:
-            stream = server.generate(prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close)
+            stream = server.generate(
+                prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
+            )
             return stream, await anext(stream)
 
         stream, first = await self._ask(begun)

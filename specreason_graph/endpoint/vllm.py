@@ -15,11 +15,13 @@ from specreason_graph.config import EndpointConfig
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import (
+    FREE,
     ChatMessage,
     Chunk,
     Encoded,
     End,
     Ending,
+    Form,
     Likelihood,
     Marker,
     ModelCard,
@@ -121,6 +123,7 @@ class VllmEndpoint:
         sampling: Sampling,
         boundary: str | None = None,
         close: Marker | None = None,
+        form: Form = FREE,
     ) -> AsyncGenerator[Chunk, None]:
         """A streamed `/v1/completions`; `logprobs: 0` gives each token's id and log-probability, and no more."""
         body = {
@@ -130,14 +133,16 @@ class VllmEndpoint:
             "temperature": sampling.temperature,  # always sent: the model's generation config would decide
             "top_p": sampling.top_p,
             "seed": sampling.seed,
-            "stop": [boundary] if boundary else [],
+            "stop": [boundary] if boundary else list(form.stop),
             "stop_token_ids": [close.id] if close else [],
-            "include_stop_str_in_output": True,
+            "include_stop_str_in_output": not form.stop,
             "logprobs": 0,
             "return_tokens_as_token_ids": True,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if form.schema is not None:
+            body["structured_outputs"] = {"json": form.schema}
         last: tuple[Chunk, Ending, tuple[int, float] | None] | None = None
         usage: Usage | None = None
         async with aclosing(self._http.events("/v1/completions", body)) as events:

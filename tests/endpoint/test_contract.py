@@ -6,6 +6,7 @@ Written for any greedy model: nothing here knows a script.
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -14,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from specreason_graph.endpoint import connect
-from specreason_graph.endpoint.protocol import Chunk, End, Marker, Sampling
+from specreason_graph.endpoint.protocol import FREE, Chunk, End, Form, Marker, Sampling
 from specreason_graph.errors import ContextOverflow, EndpointError, EndpointRefused
 
 from .contract import MATHS, SHORT, UNICODE, Engine, Opened, llamacpp, scripted, vllm
@@ -61,10 +62,13 @@ async def generated(
     max_tokens: int = 200,
     boundary: str | None = None,
     close: Marker | None = None,
+    form: Form = FREE,
 ) -> tuple[str, list[int], list[float], End]:
     """A whole generation, its chunks checked on the way."""
     chunks: list[Chunk] = []
-    stream = engine.endpoint.generate(prompt, max_tokens=max_tokens, sampling=GREEDY, boundary=boundary, close=close)
+    stream = engine.endpoint.generate(
+        prompt, max_tokens=max_tokens, sampling=GREEDY, boundary=boundary, close=close, form=form
+    )
     async with aclosing(stream):
         async for chunk in stream:
             chunks.append(chunk)
@@ -192,6 +196,27 @@ async def test_the_closing_marker_is_told_and_kept_out(engine: Engine) -> None:
     assert (end.why, end.closing and end.closing[0]) == ("close", marker.id)
     assert marker.id not in ids
     assert marker.text not in text
+
+
+async def test_a_stop_ends_the_text_and_is_left_out(engine: Engine) -> None:
+    """Guards the stops of an answer, which no reader should see."""
+    prompt = await asked(engine)
+    whole, _, _, _ = await generated(engine, prompt)
+    stop = whole[20:29]
+    text, ids, _, end = await generated(engine, prompt, form=Form(stop=["never written", stop]))
+    assert text == whole.partition(stop)[0]
+    assert (end.why, end.closing) == ("boundary", None)
+    assert end.usage.completion_tokens >= len(ids) > 0
+
+
+async def test_a_schema_is_kept_to(engine: Engine) -> None:
+    """Guards structured answers: a server that does not know the field would write what it likes."""
+    if engine.settled is not None:
+        pytest.skip("a script says what it says")
+    schema = {"type": "object", "properties": {"legs": {"type": "integer"}}, "required": ["legs"]}
+    text, _, _, end = await generated(engine, await asked(engine), form=Form(schema | {"additionalProperties": False}))
+    assert end.why == "end_of_turn"
+    assert isinstance(json.loads(text)["legs"], int)
 
 
 async def test_an_empty_prompt_is_a_typed_error(engine: Engine) -> None:

@@ -1,8 +1,12 @@
 """The answer phase: who writes it, how long it may be, and when nothing is left to write."""
 
+from typing import Any
+
+import pytest
 from conftest import Solve
 from langchain_core.messages import AIMessage
 
+from specreason_graph import ConfigError
 from specreason_graph.testing import Pace, Script, ScriptedServer
 
 MANY = [
@@ -80,3 +84,30 @@ async def test_no_answer_is_told_apart_from_an_ended_reasoning(solve: Solve) -> 
 async def test_the_draft_may_answer(solve: Solve) -> None:
     solved = await solve(Script(STEPS, answer="base says"), Script(STEPS, answer="draft says"), answer_by="draft")
     assert solved.state["specreason_answer"] == "draft says"
+
+
+@pytest.mark.parametrize(
+    ("template", "settings"),
+    [
+        ("think", {}),
+        ("instruct", {"judge": "paper"}),
+        ("instruct", {"judge": "paper", "max_steps": 2}),
+        ("instruct", {"judge": "paper", "answer_stop": (" 12",)}),
+        ("think", {"answer_stop": (" 12",)}),
+    ],
+)
+async def test_the_answers_tokens_join_to_the_answer(solve: Solve, template: str, settings: dict[str, Any]) -> None:
+    """Whoever shows a run by its events needs no case for instruct models."""
+    script = Script(STEPS, answer="It is 12.", cue="The final answer is ")
+    solved = await solve(script, script, template=template, **settings)
+    told = "".join(event["text"] for event in solved.events if event["event"] == "answer_token")
+    assert told == solved.state["specreason_answer"]
+    assert (" 12" in told) == ("answer_stop" not in settings)
+
+
+async def test_a_schema_that_leaves_no_room_is_told_with_the_fix(solve: Solve) -> None:
+    base = ScriptedServer(Script(MANY), template="think", context=420)
+    schema = {"type": "object", "description": "long " * 200}
+    with pytest.raises(ConfigError, match="lower reasoning_budget") as raised:
+        await solve(base, Script(MANY), answer_budget=30, answer_schema=schema)
+    assert raised.value.steps
