@@ -5,7 +5,6 @@ Only public fields, and the effect of each is checked: vLLM ignores unknown ones
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
@@ -31,10 +30,8 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Usage,
 )
+from specreason_graph.endpoint.spelling import plain_pieces, token_widths
 from specreason_graph.errors import ConfigError, NoLogprobs, TruncatedResponse
-
-# Hugging Face tokenizers read control tokens in any text; a break behind the first character hides them.
-_CONTROL = re.compile(r"(?<=<)(?=[|｜]|/?(?:think|s|tool_call|[a-z]+_[a-z]+)>)|(?<=\[)(?=/?[A-Z_]+\])")
 
 
 class VllmEndpoint:
@@ -94,14 +91,14 @@ class VllmEndpoint:
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`POST /tokenize`, in pieces where the text spells a control token that is to stay text."""
-        pieces = [text] if control else [piece for piece in _CONTROL.split(text) if piece]
+        pieces = [text] if control else plain_pieces(text)
         ids: list[int] = []
         widths: list[int] = []
         for piece in pieces:
             body = {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
             answer = await self._post("/tokenize", body)
             ids += self._ids(answer)
-            widths += _widths(answer.get("token_strs") or [], piece)
+            widths += token_widths(answer.get("token_strs") or [], piece)
         return Encoded(ids, widths)
 
     async def decode(self, ids: Sequence[int]) -> str:
@@ -250,11 +247,3 @@ class VllmEndpoint:
             usage = answer["usage"]
             details = usage.get("prompt_tokens_details") or {}
             return Usage(usage["prompt_tokens"], details.get("cached_tokens"), usage.get("completion_tokens", 0))
-
-
-def _widths(strings: list[str], text: str) -> list[int]:
-    """Bytes of text a token stands for: byte-level tokens have a letter a byte, SentencePiece spells spaces `▁`."""
-    widths = [len(string) for string in strings]
-    if sum(widths) == len(text.encode()):
-        return widths
-    return [1 if re.fullmatch(r"<0x..>", s) else len(s.replace("▁", " ").encode()) for s in strings]
