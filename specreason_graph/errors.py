@@ -26,6 +26,10 @@ class ConfigError(SpecReasonError):
     """A setting, preset or question that can't work; the message names the setting and the fix."""
 
 
+class NoRoom(ConfigError):
+    """The conversation and the answer's budget leave no room to reason in the models' contexts."""
+
+
 class WeightsError(SpecReasonError):
     """A model's file can't be fetched, or is not the file its checksum says."""
 

@@ -10,7 +10,7 @@ from specreason_graph.catalog import Catalog
 from specreason_graph.conversation import chat_messages, digest, question_hash
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.errors import ConfigError
+from specreason_graph.errors import ConfigError, NoRoom
 from specreason_graph.events import Emit
 from specreason_graph.leases import Streams
 from specreason_graph.pair import Closings, JudgeRequest, Opening, Pair
@@ -177,7 +177,7 @@ async def open_run(
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
     if not run.steps and not run.has_room():
         asked = len(openings["base"].ids)
-        raise ConfigError(
+        raise NoRoom(
             f"answer_budget: {settings.answer_budget} tokens of answer and a question of {asked} leave no room "
             f"to reason in contexts of {run.contexts['base']} (base) and {run.contexts['draft']} (draft) tokens; lower "
             "answer_budget, shorten the conversation, or serve the models with a longer context"

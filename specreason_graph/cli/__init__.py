@@ -26,6 +26,7 @@ from specreason_graph.cli.options import (
 from specreason_graph.cli.predict import predict
 from specreason_graph.cli.problems import PROBLEMS
 from specreason_graph.cli.rejudge import rejudge_command
+from specreason_graph.cli.serve import serve_command
 from specreason_graph.cli.show import Show
 from specreason_graph.cli.solve import solve
 from specreason_graph.cli.up import up
@@ -95,6 +96,7 @@ app.command("calibrate", epilog=_GOES_ON)(calibrate_command)
 app.command("rejudge")(rejudge_command)
 app.command("predict")(predict)
 app.command("up")(up)
+app.command("serve")(serve_command)
 app.command("doctor", epilog="Exit status: 0 nothing is wrong, 1 something is, 2 bad usage.")(doctor)
 
 
