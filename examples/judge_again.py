@@ -1,4 +1,7 @@
-"""One question, then what other thresholds would have accepted of its steps: no model runs for that."""
+"""python examples/judge_again.py: what other thresholds would have accepted of a run's steps, without any model.
+
+The run is made on the `SPECREASON_…` servers, or else on the embedded pair.
+"""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`judge`: base reads the drafted step once, and it is accepted or rejected."""
+"""`judge`: base reads the drafted step once, and it is accepted or rejected; by a person where that is unsure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ import time
 
 from specreason_graph.ending import closes_loop, was_handed_over, why_ended
 from specreason_graph.endpoint.protocol import Usage
-from specreason_graph.events import StepJudged, StepKept, StepRejected
+from specreason_graph.events import StepJudged, StepKept, StepRejected, StepUnsure
 from specreason_graph.evidence import DraftedToken, as_base_reads, ask, free_evidence
+from specreason_graph.human import decision, is_unsure
 from specreason_graph.record import accepted_step
 from specreason_graph.run import Run
 from specreason_graph.scoring import Decision
-from specreason_graph.state import (
-    Ended,
-    Evidence,
-    Pending,
-    RejectReason,
-    SpecReasonState,
-    Step,
-    Update,
-    Verdict,
-    Writing,
-)
+from specreason_graph.state import Evidence, Pending, RejectReason, SpecReasonState, Update, Verdict, Writing
 from specreason_graph.steps import drop
 from specreason_graph.usage import discarded, used
 
@@ -29,23 +20,44 @@ _UNASKED = Usage(0, 0, 0)
 
 
 async def judge(state: SpecReasonState, run: Run) -> Update:
-    """Decide on the pending step; an accepted one is kept, a rejected one stays pending for `regenerate`."""
+    """Decide on the pending step; an accepted one is kept, a rejected one stays pending for `regenerate`.
+
+    One that a person has to decide on stays pending with its verdict: the edge leads back here, to wait for that.
+    """
     began = time.perf_counter()
     pending = state["specreason_pending"]
     assert pending is not None, "the edge from draft_step leads here only with a drafted step"
+    if pending["asks"] and pending["verdict"] is not None:
+        return await _by_a_person(run, pending, pending["verdict"])
     writing = pending["writing"]
     tokens = await as_base_reads(run, writing)
     verdict = await _judged(run, writing, tokens, began)
     run.emit(StepJudged(event="step_judged", index=len(run.steps), verdict=verdict))
-    judged = Pending(writing=writing, verdict=verdict)
+    judged = Pending(writing=writing, verdict=verdict, asks=is_unsure(run, verdict))
+    if judged["asks"]:
+        for role in [*run.streams]:  # no person is as fast as their lease
+            await drop(run, role)
+        run.emit(StepUnsure(event="step_unsure", index=len(run.steps)))
+        return {"specreason_pending": judged}
     if verdict["accepted"]:
         await drop(run, "base")
         return _keep(run, judged, tokens)
     await drop(run, "draft")
-    run.usage = discarded(run.usage, "draft", len(writing["ids"]))
-    run.emit(StepRejected(event="step_rejected", index=len(run.steps), reason=verdict["reason"]))
-    stuck = verdict["reason"] == "loop" and was_handed_over(run.steps)
-    return {"specreason_pending": judged, "specreason_ended": "loop" if stuck else None}
+    return _reject(run, judged, verdict["reason"])
+
+
+async def _by_a_person(run: Run, pending: Pending, verdict: Verdict) -> Update:
+    """Waits for an answer first, then does as it says; base is not asked again."""
+    choice, own = await decision(run, pending, verdict)
+    if own is not None:
+        run.usage = discarded(run.usage, "draft", len(pending["writing"]["ids"]))
+        return _kept(run, StepKept(event="step_edited", step=own))
+    accepted = choice == "accept"
+    decided = Verdict(**{**verdict, "accepted": accepted, "reason": None if accepted else "human", "human": choice})
+    judged = Pending(writing=pending["writing"], verdict=decided, asks=False)
+    if accepted:
+        return _keep(run, judged, await as_base_reads(run, pending["writing"]))
+    return _reject(run, judged, "human")
 
 
 async def _judged(run: Run, writing: Writing, tokens: list[DraftedToken], began: float) -> Verdict:
@@ -54,7 +66,7 @@ async def _judged(run: Run, writing: Writing, tokens: list[DraftedToken], began:
         return _verdict(free_evidence(run, writing, tokens), decision, _UNASKED, began)
     evidence, request = await ask(run, writing, tokens)
     run.usage = used(run.usage, "judge", [request], time.perf_counter() - began)
-    return _verdict(evidence, run.policy.decide(evidence), request, began)
+    return _verdict(evidence, run.policy.decide(evidence, run.steps), request, began)
 
 
 def _at_sight(run: Run, writing: Writing, tokens: list[DraftedToken]) -> Decision | None:
@@ -81,6 +93,7 @@ def _verdict(evidence: Evidence, decision: Decision, request: Usage, began: floa
         accepted=accepted,
         reason=reason,
         score=score,
+        human=None,
         judge_tokens=request.prompt_tokens,
         cached_tokens=request.cached_tokens,
         seconds=time.perf_counter() - began,
@@ -90,14 +103,22 @@ def _verdict(evidence: Evidence, decision: Decision, request: Usage, began: floa
 def _keep(run: Run, judged: Pending, tokens: list[DraftedToken]) -> Update:
     """The accepted step as a part of the reasoning; a bare end of the reasoning is no step of its own."""
     writing = judged["writing"]
-    ended: Ended | None = "finished"
-    kept: list[Step] = []
-    if writing["text"].strip():
-        ids = {"base": [token.id for token in tokens]}
-        if not run.same_tokenizer:
-            ids["draft"] = writing["ids"]
-        kept = [accepted_step(run, judged, ids)]
-        run.emit(StepKept(event="step_accepted", step=kept[0]))
-        run.steps += kept
-        ended = why_ended(run)
-    return {"specreason_pending": None, "specreason_steps": kept, "specreason_ended": ended}
+    if not writing["text"].strip():
+        return {"specreason_pending": None, "specreason_ended": "finished"}
+    ids = {"base": [token.id for token in tokens]}
+    if not run.same_tokenizer:
+        ids["draft"] = writing["ids"]
+    return _kept(run, StepKept(event="step_accepted", step=accepted_step(run, judged, ids)))
+
+
+def _kept(run: Run, told: StepKept) -> Update:
+    run.emit(told)
+    run.steps.append(told["step"])
+    return {"specreason_pending": None, "specreason_steps": [told["step"]], "specreason_ended": why_ended(run)}
+
+
+def _reject(run: Run, judged: Pending, reason: RejectReason | None) -> Update:
+    run.usage = discarded(run.usage, "draft", len(judged["writing"]["ids"]))
+    run.emit(StepRejected(event="step_rejected", index=len(run.steps), reason=reason))
+    stuck = reason == "loop" and was_handed_over(run.steps)
+    return {"specreason_pending": judged, "specreason_ended": "loop" if stuck else None}

@@ -90,6 +90,8 @@ class Catalog:
                 f"policy: {name!r} was fitted on judge {policy.judge.name!r} as it is; leave judge, score_method and "
                 f"spots alone, or use policy {SCORE_THRESHOLD!r}"
             )
+        if isinstance(policy, FittedPolicy):
+            _check_band(settings, 0, 1)
         return policy.judge, policy.at(settings.threshold)
 
     def _by_score(self, settings: Settings, preset: Preset) -> tuple[Judge, Policy]:
@@ -100,6 +102,7 @@ class Catalog:
         threshold = preset.threshold if of_preset and preset.threshold is not None else judge.threshold
         threshold = threshold if settings.threshold is None else settings.threshold
         low, high = judge.bounds
+        _check_band(settings, low, high)
         if not low <= threshold <= high:
             raise ConfigError(
                 f"threshold: {threshold:g} is outside {low:g}..{high:g}, the range of judge {judge.name!r}"
@@ -121,6 +124,14 @@ def _named(kind: str, name: str, known: Mapping[str, _Entry]) -> _Entry:
     if name not in known:
         raise ConfigError(f"{kind}: there is no {name!r}; known are {', '.join(sorted(known))}")
     return known[name]
+
+
+def _check_band(settings: Settings, low: float, high: float) -> None:
+    band = settings.ask_band
+    if band is not None and not (low <= band[1] and band[0] <= high):
+        raise ConfigError(
+            f"ask_band: no score is in {band[0]:g}..{band[1]:g}; those of this judge and policy are {low:g}..{high:g}"
+        )
 
 
 def _tables(folder: str) -> list[tuple[str, dict[str, object]]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypedDict
+from typing import Annotated, Literal
+
+from pydantic import Discriminator
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
 from specreason_graph.state import Ended, RejectReason, Step, Verdict
 
@@ -24,6 +27,13 @@ class StepJudged(TypedDict):
     verdict: Verdict
 
 
+class StepUnsure(TypedDict):
+    """The score is inside `ask_band`: the run waits for a person."""
+
+    event: Literal["step_unsure"]
+    index: int
+
+
 class StepRejected(TypedDict):
     """It was thrown away; base writes the step next."""
 
@@ -33,9 +43,9 @@ class StepRejected(TypedDict):
 
 
 class StepKept(TypedDict):
-    """A step became part of the reasoning: a draft that was accepted, or one that base wrote."""
+    """A step became part of the reasoning: a draft that was accepted, or one that base or a person wrote."""
 
-    event: Literal["step_accepted", "step_regenerated"]
+    event: Literal["step_accepted", "step_regenerated", "step_edited"]
     step: Step
 
 
@@ -53,5 +63,9 @@ class ReasoningEnded(TypedDict):
     ended: Ended
 
 
-Event = StepDrafted | StepJudged | StepRejected | StepKept | AnswerToken | ReasoningEnded
+Event = Annotated[
+    StepDrafted | StepJudged | StepUnsure | StepRejected | StepKept | AnswerToken | ReasoningEnded,
+    Discriminator("event"),
+]
+"""Any of them; `pydantic.TypeAdapter(Event)` checks one, and gives their JSON schema."""
 Emit = Callable[[Event], None]

@@ -2,6 +2,7 @@
 
 START → draft_step → judge ──accept──→ draft_step …
                        ├──reject──→ regenerate ──→ draft_step …
+                       ├──unsure──→ judge, which waits for a person
                        └──over──→ finalize → END
 """
 
@@ -16,7 +17,7 @@ from langgraph.runtime import Runtime
 
 from specreason_graph.catalog import builtin
 from specreason_graph.defaults import default_pairs
-from specreason_graph.errors import SpecReasonError
+from specreason_graph.errors import ConfigError, SpecReasonError
 from specreason_graph.leases import stopping
 from specreason_graph.nodes import draft_step, finalize, judge, regenerate
 from specreason_graph.pair import Pair
@@ -65,6 +66,7 @@ def create_specreason(
         async def run_node(state: SpecReasonState, config: RunnableConfig, runtime: Runtime[Settings]) -> Update:
             try:
                 chosen = defaults.overridden(by=runtime.context)
+                _check_can_wait(chosen, runtime)
                 run = await open_run(state, chosen, known, catalog, runtime.stream_writer)
                 run.pair = traced(run.pair, config)
                 async with stopping(run.streams):
@@ -83,7 +85,9 @@ def create_specreason(
     graph.add_edge(START, "draft_step")
     graph.add_conditional_edges("draft_step", after_draft, {"drafted": "judge", "base's turn": "regenerate"})
     graph.add_conditional_edges(
-        "judge", after_judge, {"accept": "draft_step", "reject": "regenerate", "over": "finalize"}
+        "judge",
+        after_judge,
+        {"accept": "draft_step", "reject": "regenerate", "unsure": "judge", "over": "finalize"},
     )
     graph.add_conditional_edges("regenerate", after_regenerate, {"kept": "draft_step", "over": "finalize"})
     graph.add_edge("finalize", END)
@@ -95,13 +99,23 @@ async def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn
     return "base's turn" if state["specreason_pending"] is None else "drafted"
 
 
-async def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "over"]:
-    """On the acceptance threshold: `judge` leaves a rejected step pending."""
+async def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "unsure", "over"]:
+    """On the acceptance threshold: `judge` leaves a rejected step pending, and one that a person has to decide on."""
     if state["specreason_ended"] is not None:
         return "over"
-    return "accept" if state["specreason_pending"] is None else "reject"
+    pending = state["specreason_pending"]
+    if pending is None:
+        return "accept"
+    return "unsure" if pending["asks"] else "reject"
 
 
 async def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
     """Back to the draft model, until the reasoning has ended."""
     return "kept" if state["specreason_ended"] is None else "over"
+
+
+def _check_can_wait(settings: Settings, runtime: Runtime[Settings]) -> None:
+    if settings.ask_band is not None and runtime.execution_info and runtime.execution_info.thread_id is None:
+        raise ConfigError(
+            "ask_band: a run can only wait for a person on a thread that is kept; compile the graph with a checkpointer"
+        )

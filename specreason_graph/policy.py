@@ -1,12 +1,13 @@
 """Accept or reject: the one place where evidence becomes a decision. Pure, so any recorded step can be judged again.
 
-Two policies: the judge's score against a threshold (paper), and a logistic model fitted on labelled steps of one
-pair, whose threshold is a probability and so means the same for every pair.
+Three policies: the judge's score against a threshold (paper); a logistic model fitted on labelled steps of one pair,
+whose threshold is a probability and so means the same for every pair; and any function of yours.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,7 @@ from specreason_graph.errors import ConfigError
 from specreason_graph.features import features
 from specreason_graph.presets import Judge
 from specreason_graph.scoring import Decision, decide_by_labels, decide_by_likelihood
-from specreason_graph.state import Evidence
+from specreason_graph.state import Evidence, Step
 
 
 class Policy(Protocol):
@@ -27,12 +28,12 @@ class Policy(Protocol):
     def threshold(self) -> float:
         """A step is accepted at or above it."""
 
-    def decide(self, evidence: Evidence) -> Decision:
-        """Accepted or not, the score that was compared with the threshold, and why not."""
+    def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
+        """Accepted or not behind the steps `before`, the score compared with the threshold, and why not."""
 
 
 class NamedPolicy(Policy, Protocol):
-    """A policy that a run's settings can name: `FittedPolicy`, or your own."""
+    """A policy that a run's settings can name: a `FittedPolicy`, or your own."""
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class ScoreThreshold:
     judge: Judge
     threshold: float
 
-    def decide(self, evidence: Evidence) -> Decision:
+    def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
         """See `Policy`."""
         if self.judge.kind == "likelihood":
             return decide_by_likelihood(evidence["spots"] or [], threshold=self.threshold)
@@ -69,6 +70,31 @@ class ScoreThreshold:
             method=self.judge.method,
             threshold=self.threshold,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPolicy:
+    """A policy of yours: a score of the evidence and of the steps so far, accepted at or above the threshold.
+
+    Keep the function pure: a run that is resumed, or judged again offline, has to come to the same score.
+    """
+
+    name: str
+    judge: Judge
+    threshold: float
+    score: Callable[[Evidence, Sequence[Step]], float]
+
+    def at(self, threshold: float | None) -> FunctionPolicy:
+        """This policy with another threshold; None keeps its own."""
+        return self if threshold is None else replace(self, threshold=threshold)
+
+    def check_fits(self, base_model: str, draft_model: str, preset: str) -> None:
+        """It is used where you name it."""
+
+    def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
+        """See `Policy`."""
+        score = self.score(evidence, before)
+        return (True, score, None) if score >= self.threshold else (False, score, "score")
 
 
 class Weight(BaseModel):
@@ -117,7 +143,7 @@ class FittedPolicy(BaseModel):
         )
         return 1 / (1 + exp(-odds)) if odds >= 0 else exp(odds) / (1 + exp(odds))
 
-    def decide(self, evidence: Evidence) -> Decision:
+    def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
         """See `Policy`."""
         probability = self.probability(evidence)
         return (True, probability, None) if probability >= self.threshold else (False, probability, "probability")

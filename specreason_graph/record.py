@@ -3,50 +3,62 @@
 from __future__ import annotations
 
 from specreason_graph.run import Run
-from specreason_graph.state import Evidence, Pending, Step, Verdict, Writing
+from specreason_graph.state import Evidence, Pending, Source, Step, Verdict, Writing
 
 
 def accepted_step(run: Run, pending: Pending, ids: dict[str, list[int]]) -> Step:
     """A drafted step that the judge let pass."""
-    return _step(run, pending["writing"], pending, None, ids)
+    drafted = pending["writing"]
+    return _step(run, "draft", drafted["text"], pending, ids, cut=drafted["cut"], closes=drafted["closes"])
 
 
 def base_step(run: Run, writing: Writing, rejected: Pending | None, ids: dict[str, list[int]]) -> Step:
     """A step that base wrote: in the place of a rejected one, or unasked."""
-    return _step(run, writing, rejected, writing, ids)
+    step = _step(run, "base", writing["text"], rejected, ids, cut=writing["cut"], closes=writing["closes"])
+    step["base_tokens"] = len(writing["ids"])
+    step["seconds"]["regenerate"], step["cached_tokens"]["regenerate"] = writing["seconds"], writing["cached_tokens"]
+    return step
+
+
+def human_step(
+    run: Run, text: str, before: str, rejected: Pending | None, ids: dict[str, list[int]], *, closes: bool
+) -> Step:
+    """A step that a person wrote in the place of one that read `before`."""
+    step = _step(run, "human", text, rejected, ids, cut=False, closes=closes)
+    step["rejected_text"], step["human"] = before, "edit"
+    if rejected:
+        step["accepted"], step["reject_reason"] = False, "human"
+    return step
 
 
 def _step(
-    run: Run, kept: Writing, drafted: Pending | None, regenerated: Writing | None, ids: dict[str, list[int]]
+    run: Run, source: Source, text: str, drafted: Pending | None, ids: dict[str, list[int]], *, cut: bool, closes: bool
 ) -> Step:
     verdict = drafted["verdict"] if drafted else None
     seconds: dict[str, float] = {}
     cached: dict[str, int | None] = {}
     if drafted:
-        seconds["draft_step"], cached["draft_step"] = (
-            drafted["writing"]["seconds"],
-            drafted["writing"]["cached_tokens"],
-        )
+        writing = drafted["writing"]
+        seconds["draft_step"], cached["draft_step"] = writing["seconds"], writing["cached_tokens"]
     if verdict:
         seconds["judge"], cached["judge"] = verdict["seconds"], verdict["cached_tokens"]
-    if regenerated:
-        seconds["regenerate"], cached["regenerate"] = regenerated["seconds"], regenerated["cached_tokens"]
     draft_tokens = len(drafted["writing"]["ids"]) if drafted else 0
     return Step(
         index=len(run.steps),
-        text=kept["text"],
-        source="base" if regenerated else "draft",
+        text=text,
+        source=source,
         accepted=verdict["accepted"] if verdict else None,
         reject_reason=verdict["reason"] if verdict else None,
-        rejected_text=drafted["writing"]["text"] if drafted and regenerated else None,
+        rejected_text=drafted["writing"]["text"] if drafted and source != "draft" else None,
         score=verdict["score"] if verdict else None,
         threshold=run.policy.threshold,
+        human=verdict["human"] if verdict else None,
         **_evidence(verdict, place=len(run.steps)),
-        cut=kept["cut"],
-        closes=kept["closes"],
+        cut=cut,
+        closes=closes,
         draft_tokens=draft_tokens,
-        discarded_tokens=draft_tokens if regenerated else 0,
-        base_tokens=len(regenerated["ids"]) if regenerated else 0,
+        discarded_tokens=0 if source == "draft" else draft_tokens,
+        base_tokens=0,
         judge_tokens=verdict["judge_tokens"] if verdict else 0,
         cached_tokens=cached,
         seconds=seconds,

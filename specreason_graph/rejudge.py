@@ -34,8 +34,11 @@ def rejudge(steps: Sequence[Step], judge: Judge, policy: Policy) -> Rejudged:
     Raises:
         ConfigError: the runs do not hold the evidence that this judge asks for.
     """
-    judged = [step for step in steps if step["accepted"] is not None]
-    pairs = [(bool(step["accepted"]), decided_again(step, judge, policy)[0]) for step in judged]
+    pairs = [
+        (step["accepted"], decided_again(step, judge, policy, steps[max(0, at - step["index"]) : at])[0])
+        for at, step in enumerate(steps)
+        if step["accepted"] is not None
+    ]
     return Rejudged(
         judged=len(pairs),
         accepted=sum(before for before, _ in pairs),
@@ -45,8 +48,8 @@ def rejudge(steps: Sequence[Step], judge: Judge, policy: Policy) -> Rejudged:
     )
 
 
-def decided_again(step: Step, judge: Judge, policy: Policy) -> Decision:
-    """What `policy` makes of a judged step's recorded evidence.
+def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Step] = ()) -> Decision:
+    """What `policy` makes of a judged step's recorded evidence, behind the steps `before`.
 
     Raises:
         ConfigError: the evidence is not there.
@@ -60,7 +63,7 @@ def decided_again(step: Step, judge: Judge, policy: Policy) -> Decision:
     asked = len(_spots(step)[0])
     if asked < min(judge.spots, step["tokens"]):
         raise ConfigError(f"spots: {judge.spots} are more than the {asked} that step {step['index']} was judged on")
-    return policy.decide(_asked_by(judge, step))
+    return policy.decide(_asked_by(judge, step), before)
 
 
 def _asked_by(judge: Judge, step: Step) -> Evidence:

@@ -6,7 +6,7 @@ Addresses and keys are not here (see `config.py`): a run may only *name* a confi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,8 @@ from specreason_graph.errors import checked
 
 ScoreMethod = Literal["greedy", "mean", "median"]
 Role = Literal["base", "draft"]
+MAX_STEPS = 5000
+Score = Annotated[float, Field(ge=-30, le=9)]
 
 
 class Settings(BaseModel):
@@ -54,6 +56,12 @@ class Settings(BaseModel):
         description="At how many of the draft's least sure tokens base is asked how likely it finds them",
         json_schema_extra={"langgraph_nodes": ["judge"]},
     )
+    ask_band: tuple[Score, Score] | None = Field(
+        default=None,
+        description="Lowest and highest score, in the threshold's units, at which a person is asked instead; needs a "
+        "checkpointer",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
     first_steps: int = Field(default=0, ge=0, description="The first n steps are written by base (paper, section 4.2)")
     base_steps_after_reject: int = Field(
         default=1,
@@ -65,7 +73,7 @@ class Settings(BaseModel):
     )
     answer_budget: int = Field(default=1024, ge=1, description="Tokens of the answer")
     step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
-    max_steps: int = Field(default=500, ge=1, le=5000, description="Kept steps before the answer is forced")
+    max_steps: int = Field(default=500, ge=1, le=MAX_STEPS, description="Kept steps before the answer is forced")
     deadline: float | None = Field(
         default=None,
         gt=0,
@@ -92,11 +100,28 @@ class Settings(BaseModel):
         default=8, ge=0, description="Hedges of all runs together; at more, a busy base server would pay for them"
     )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
+    answer_schema: dict[str, Any] | None = Field(
+        default=None,
+        description="JSON schema that the answer has to satisfy; it is then always written in a phase of its own",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+    answer_stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        max_length=4,
+        description="Texts that end the answer and are left out of it; the reasoning may hold them",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
 
     @model_validator(mode="after")
     def _room_for_reasoning(self) -> Self:
         if self.deadline is not None and self.answer_reserve >= self.deadline:
             raise ValueError(f"answer_reserve {self.answer_reserve:g} s leaves nothing of deadline {self.deadline:g} s")
+        return self
+
+    @model_validator(mode="after")
+    def _a_band_from_low_to_high(self) -> Self:
+        if self.ask_band is not None and self.ask_band[0] > self.ask_band[1]:
+            raise ValueError(f"ask_band {self.ask_band} must begin with the lower score")
         return self
 
     @property

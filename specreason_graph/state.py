@@ -14,9 +14,13 @@ from langgraph.channels import DeltaChannel
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
-Source = Literal["draft", "base"]
+Source = Literal["draft", "base", "human"]
+Choice = Literal["accept", "reject", "edit"]
+"""What a person can make of a step that the judge is unsure of."""
 Ended = Literal["finished", "budget", "steps", "loop", "deadline", "context"]
-RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "too_long"]
+RejectReason = Literal[
+    "score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "too_long", "human"
+]
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
 
@@ -59,6 +63,8 @@ class Verdict(Evidence):
     reason: RejectReason | None
     score: float | None
     """What the policy compares with its threshold: a score, a log-probability, or a probability."""
+    human: Choice | None
+    """What a person decided in the policy's place; None where nobody was asked."""
     judge_tokens: int
     """Prompt tokens of the judge's request."""
     cached_tokens: int | None
@@ -88,6 +94,16 @@ class Pending(TypedDict):
 
     writing: Writing
     verdict: Verdict | None
+    asks: bool
+    """True while a person has to decide, since the judge is unsure."""
+
+
+class Edit(TypedDict):
+    """A kept step that a person has changed; what followed it is dropped."""
+
+    index: int
+    text: str | None
+    """None deletes the step."""
 
 
 class Step(Evidence):
@@ -98,11 +114,13 @@ class Step(Evidence):
     """As written, boundary included: the reasoning is the steps' texts joined."""
     source: Source
     accepted: bool | None
-    """The judge's decision; None where nothing was drafted."""
+    """Whether the drafted step was kept as it is; None where nothing was drafted."""
     reject_reason: RejectReason | None
     rejected_text: str | None
     score: float | None
     threshold: float
+    human: Choice | None
+    """What a person decided about it; None where the policy did."""
     cut: bool
     closes: bool
     draft_tokens: int
@@ -166,6 +184,8 @@ class SpecReasonState(SpecReasonInput, total=False):
     specreason_usage: UsageByRole
     specreason_seconds: float
     """Active seconds so far, against the deadline."""
+    specreason_edit: Edit | None
+    """Set from outside, at a checkpoint: what `draft_step` changes before it goes on."""
     specreason_lease: str | None
     """Under which the next node finds what the models are still writing; a cache, the steps are the truth."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from specreason_graph.catalog import Catalog, builtin
 from specreason_graph.errors import ConfigError
-from specreason_graph.policy import FittedPolicy, Provenance, ScoreThreshold, Weight, load_policy
+from specreason_graph.policy import FittedPolicy, FunctionPolicy, Provenance, ScoreThreshold, Weight, load_policy
 from specreason_graph.settings import Settings
 from specreason_graph.state import Evidence, Spot
 
@@ -197,3 +197,12 @@ def test_the_score_threshold_is_the_presets_for_its_own_judge_alone() -> None:
 def test_a_threshold_that_no_score_has_is_refused(judge: str, threshold: float) -> None:
     with pytest.raises(ConfigError, match=f"threshold: .*range of judge '{judge}'"):
         judging(Settings(judge=judge, threshold=threshold))
+
+
+def test_a_function_of_yours_is_a_policy_with_a_threshold() -> None:
+    policy = FunctionPolicy("short", builtin().judge("likelihood"), 0.5, lambda evidence, before: len(before) / 4)
+    one = {"index": 0}
+    assert policy.decide(evidence(), [one] * 2) == (True, 0.5, None)  # type: ignore[list-item]
+    assert policy.decide(evidence(), [one]) == (False, 0.25, "score")  # type: ignore[list-item]
+    assert policy.at(0.2).decide(evidence(), [one])[0]  # type: ignore[list-item]
+    assert policy.at(None) is policy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from langchain_core.messages import HumanMessage
 from specreason_graph import Pair, create_specreason
 from specreason_graph.catalog import builtin
 from specreason_graph.errors import ConfigError
-from specreason_graph.policy import FittedPolicy, Policy, Provenance, ScoreThreshold, Weight
+from specreason_graph.policy import FittedPolicy, FunctionPolicy, Policy, Provenance, ScoreThreshold, Weight
 from specreason_graph.presets import Judge
 from specreason_graph.rejudge import decided_again, rejudge
 from specreason_graph.settings import Settings
-from specreason_graph.state import Step
+from specreason_graph.state import Evidence, Step
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "Now only the sum is left.", "So 12."]
@@ -156,3 +157,17 @@ async def test_a_bare_end_has_no_label_and_is_judged_again_by_its_spot() -> None
     steps = await solved_with(BOTH, early, settings=Settings(judge="both"))
     assert (steps[1]["rejected_text"], steps[1]["ends"], steps[1]["label_probs"]) == ("", True, None)
     assert decided_again(steps[1], BOTH, ScoreThreshold(BOTH, BOTH.threshold)) == recorded(steps)[1]
+
+
+async def test_a_policy_on_the_run_so_far_sees_each_step_behind_its_own_run(solve: Solve) -> None:
+    """Runs are judged again one after the other; none has the steps of the one before it."""
+    seen: list[list[int]] = []
+
+    def count(evidence: Evidence, before: Sequence[Step]) -> float:
+        seen.append([step["index"] for step in before])
+        return 1.0
+
+    solved = await solve(base_script(), Script(WRONG), judge="likelihood", template="instruct")
+    judge = builtin().judge("likelihood")
+    rejudge(solved.steps * 2, judge, FunctionPolicy("count", judge, 0.5, count))
+    assert seen == [[], [0], [0, 1], [0, 1, 2]] * 2

@@ -23,6 +23,9 @@ from specreason_graph.settings import Settings
         ("top_p", 0),
         ("spots", 0),
         ("answer_by", "judge"),
+        ("ask_band", (8, 5)),
+        ("ask_band", (5, 11)),
+        ("ask_band", 5),
     ],
 )
 def test_impossible_values_name_the_field(field: str, value: object) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specreason_graph.conversation import digest
 from specreason_graph.errors import ConfigError
 from specreason_graph.presets import Judge
 from specreason_graph.scoring import Decision
-from specreason_graph.state import Evidence
+from specreason_graph.state import Evidence, Step
 
 _ASKS_LITTLE = Judge(
     name="random", source="Control: its evidence is not looked at", kind="likelihood", spots=1, threshold=0.0
@@ -36,7 +37,7 @@ class RandomAcceptance:
     def check_fits(self, base_model: str, draft_model: str, preset: str) -> None:
         """It fits every pair."""
 
-    def decide(self, evidence: Evidence) -> Decision:
+    def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
         """See `Policy`; the same step is always decided alike, so that a run can be repeated."""
         drawn = int(digest([evidence["place"], evidence["draft_logprobs"]])[:8], 16) / 16**8
         return (True, drawn, None) if drawn < self.threshold else (False, drawn, "probability")

@@ -52,15 +52,16 @@ class Show:
                 self._line(event["index"], "draft", "✗", "red", f"{self._drafted.strip()}\n({reason})", "dim")
             case "step_accepted":
                 self._line(event["step"]["index"], "draft", "✓", "green", event["step"]["text"].strip(), "")
-            case "step_regenerated":
+            case "step_regenerated" | "step_edited":
                 self._score = ""
-                self._line(event["step"]["index"], "base", " ", "cyan", event["step"]["text"].strip(), "")
+                step = event["step"]
+                self._line(step["index"], step["source"], " ", "cyan", step["text"].strip(), "")
             case "answer_token":
                 if not self._answering:
                     self._console.rule("answer", style="bold")
                 self._answering = True
                 self._console.print(event["text"], end="", markup=False, highlight=False)
-            case "reasoning_ended":
+            case "step_unsure" | "reasoning_ended":
                 pass
 
     def summary(self, report: Report) -> None:

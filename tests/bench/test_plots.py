@@ -20,7 +20,7 @@ def totals(n: int, accuracy: float, interval: list[float], seconds: float, **sha
         interval=interval,
         seconds=seconds,
         acceptance=None,
-        tokens={"drafted": 0, "discarded": 0, "base": 0, "judged": 0, "judged_new": None},
+        tokens={"drafted": 0, "discarded": 0, "base": 0, "hedged": 0, "judged": 0, "judged_new": None},
         share={"draft": 0.0, "base": 0.0, "judge": 0.0} | share,
         first_step_seconds=None,
         no_answer=0.0,

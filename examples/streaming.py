@@ -1,0 +1,48 @@
+"""python examples/streaming.py: every event of a run, as it happens.
+
+It runs on the `SPECREASON_…` servers, or else on the embedded pair. The events' shapes are in
+`specreason_graph/events.py`; docs/streaming.md has the other stream modes.
+"""
+
+import asyncio
+from typing import cast
+
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+
+from specreason_graph import Settings, create_specreason
+from specreason_graph.events import Event
+
+QUESTION = "A baker sells 14 rolls an hour for 6 hours, and 31 are left. How many rolls did he bake?"
+
+
+def told(event: Event) -> str:
+    match event["event"]:
+        case "step_drafted":
+            return f"\n{event['index'] + 1}. draft: {event['text'].strip()}\n"
+        case "step_judged":
+            return f"   score {event['verdict']['score']}: "
+        case "step_accepted":
+            return "kept\n"
+        case "step_rejected":
+            return f"rejected ({event['reason']})\n"
+        case "step_regenerated" | "step_edited":
+            return f"   {event['step']['source']}: {event['step']['text'].strip()}\n"
+        case "step_unsure":
+            return "a person should decide\n"
+        case "reasoning_ended":
+            return f"\nThe reasoning is over ({event['ended']}). "
+        case "answer_token":
+            return event["text"]
+
+
+async def main() -> None:
+    settings = Settings(reasoning_budget=512)
+    graph = create_specreason(settings=settings).compile()
+    limit: RunnableConfig = {"recursion_limit": settings.recursion_limit}
+    async for event in graph.astream({"messages": [HumanMessage(QUESTION)]}, limit, stream_mode="custom"):
+        print(told(cast(Event, event)), end="", flush=True)
+    print()
+
+
+asyncio.run(main())

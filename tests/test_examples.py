@@ -1,0 +1,60 @@
+"""Every example runs as its first line says, on servers that the environment names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from specreason_graph.testing import Script, scripted_pair
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+RIGHT = ["There are 168 seats.", "168 - 39 = 129.", "So 129 are free."]
+WRONG = ["There are 168 seats.", "168 - 39 = 119.", "So 129 are free."]
+SAYS = {
+    "as_a_tool": "I thought about it",
+    "custom_domain": r"\[base +0.*\] 168 - 39 = 129.",
+    "custom_policy": r"\[base +-\d.*\] 168 - 39 = 129.",
+    "human_in_the_loop": "rejected, since nobody is here",
+    "planner_in_an_agent": r"Following the plan with the prices 1200 and 5400",
+    "resume_after_a_kill": "killed; going on from the last kept step",
+    "streaming": r"rejected \(score\)\n +base: 168 - 39 = 129.",
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_it_is_short_and_says_how_it_is_run(example: Path) -> None:
+    lines = example.read_text().splitlines()
+    assert f"python examples/{example.name}:" in lines[0]
+    assert len(lines) < 60
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+async def test_it_runs(example: Path, tmp_path: Path) -> None:
+    scores: list[Any] = ["A", "C", "A"] if example.stem == "custom_domain" else [9, 3, 9]
+    answer, cue = '{"all": 168, "free": 129}', "The answer as JSON"
+    unlikely = {"1": 0.05, "9": 0.04}  # for base, but not unthinkable: a person may be asked
+    base = Script(RIGHT, answer=answer, cue=cue, scores=scores, alternatives=unlikely)
+    draft = Script(WRONG, answer=answer, cue=cue)
+    async with scripted_pair(base, draft, template="instruct") as servers:
+        environment = {
+            "SPECREASON_BASE_URL": servers.config.base.base_url,
+            "SPECREASON_DRAFT_URL": servers.config.draft.base_url,
+            "SPECREASON_PRESET": "instruct",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(example)),
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert re.search(SAYS.get(example.stem, r"129"), out.decode()), out.decode()
