@@ -85,7 +85,7 @@ def test_an_error_on_the_way_loses_no_step(specreason: Specreason) -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_ctrl_c_shows_what_was_reached_and_stops_the_servers(as_json: bool, until: Callable[..., None]) -> None:
-    slow = ScriptedServer(Script(STEPS), template="think", pace=Pace(seconds_per_token=0.05))
+    slow = ScriptedServer(Script(STEPS), template="think", pace=Pace(seconds_per_token=0.2))
     with serving(Script(STEPS), slow) as servers:
         process = subprocess.Popen(
             [
