@@ -78,9 +78,10 @@ async def test_runs_at_the_same_time_each_keep_their_prefix_cache() -> None:
                 )
             )
     for state in states:
-        judge = state["specreason_usage"]["judge"]
+        judge, draft = state["specreason_usage"]["judge"], state["specreason_usage"]["draft"]
         assert judge["requests"]
-        assert judge["cached_tokens"] > 0.95 * judge["prompt_tokens"]  # 0.97; 0.85 when the server chooses
+        # New are the question, once, and what was drafted.
+        assert judge["prompt_tokens"] - judge["cached_tokens"] <= 100 + draft["completion_tokens"]
 
 
 async def test_a_model_finds_its_own_tokens_as_likely_as_it_said() -> None:
