@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ class Solve(Protocol):
         question: str = ...,
         **settings: Any,
     ) -> Awaitable[Solved]: ...
+
+
+def pytest_configure() -> None:
+    """Signals mean what they do in a terminal: `nohup` and background jobs hand ignored ones down to every command."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
