@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from specreason_graph.ending import closes_loop, why_ended
 from specreason_graph.events import StepKept
-from specreason_graph.ledger import encode_step
-from specreason_graph.record import base_step
+from specreason_graph.record import base_step, ids_of
 from specreason_graph.run import Run
 from specreason_graph.state import Ended, SpecReasonState, Step, Update, Writing
 from specreason_graph.steps import next_step
@@ -18,10 +17,7 @@ async def regenerate(state: SpecReasonState, run: Run) -> Update:
     kept: list[Step] = []
     ended = _no_step(run, writing)
     if ended is None:
-        ids = {"base": writing["ids"]}
-        if not run.same_tokenizer:
-            ids["draft"] = (await encode_step(run.pair.draft, writing["text"])).ids
-        kept = [base_step(run, writing, rejected, ids)]
+        kept = [base_step(run, writing, rejected, await ids_of(run, writing["text"], writing["ids"]))]
         run.emit(StepKept(event="step_regenerated", step=kept[0]))
         run.steps += kept
         ended = why_ended(run)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from specreason_graph.ending import why_ended
 from specreason_graph.errors import ConfigError, in_one_line
 from specreason_graph.ledger import encode_step
-from specreason_graph.record import human_step
+from specreason_graph.record import human_step, ids_of
 from specreason_graph.run import Run
 from specreason_graph.state import Choice, Edit, Pending, Step, Update, Verdict
 
@@ -91,9 +91,7 @@ async def written(run: Run, text: str, *, before: str, drafted: Pending | None =
     """
     closes = drafted is not None and drafted["writing"]["closes"]
     whole = text.strip() + ("" if closes else run.preset.boundary)
-    ids = {"base": (await encode_step(run.pair.base, whole)).ids}
-    if not run.same_tokenizer:
-        ids["draft"] = (await encode_step(run.pair.draft, whole)).ids
+    ids = await ids_of(run, whole, (await encode_step(run.pair.base, whole)).ids)
     for role in ("base", "draft"):
         if len(ids.get(role, ids["base"])) > run.room(role):
             raise ConfigError(f"text: the step is longer than the {run.room(role)} tokens left in {role}'s context")

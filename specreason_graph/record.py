@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from specreason_graph.ledger import encode_step
 from specreason_graph.run import Run
 from specreason_graph.state import Evidence, Pending, Source, Step, Verdict, Writing
+
+
+async def ids_of(run: Run, text: str, base: list[int]) -> dict[str, list[int]]:
+    """A step that the draft did not write, as the ledgers hold it; `base` are its ids there."""
+    if run.same_tokenizer:
+        return {"base": base}
+    return {"base": base, "draft": (await encode_step(run.pair.draft, text)).ids}
 
 
 def accepted_step(run: Run, pending: Pending, ids: dict[str, list[int]]) -> Step:

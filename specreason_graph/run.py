@@ -21,8 +21,8 @@ from specreason_graph.state import Node, RunId, SpecReasonState, Step, Update, U
 from specreason_graph.usage import no_usage
 from specreason_graph.writing import Bounds
 
-_LEAST_STEP = 8  # tokens; less room than that is no room for a step
-_MARGIN = 16  # tokens for the markup around the answer
+LEAST_STEP = 8  # tokens; less room than that is no room for a step
+MARGIN = 16  # tokens for the markup around the answer
 
 
 @dataclass(slots=True)
@@ -99,11 +99,11 @@ class Run:
         """Tokens that a further step may have in this model's context, with the answer and the judge still to come."""
         answer = self.settings.answer_budget if role == self.settings.answer_by else 0
         behind = max(answer, len(self.request.suffix) if self.request and role == "base" else 0)
-        return self.contexts[role] - len(self.ledger(role)) - behind - _MARGIN
+        return self.contexts[role] - len(self.ledger(role)) - behind - MARGIN
 
     def has_room(self) -> bool:
         """Whether both models' contexts can take one more step."""
-        return min(self.room("base"), self.room("draft")) >= _LEAST_STEP
+        return min(self.room("base"), self.room("draft")) >= LEAST_STEP
 
     def step_bounds(self) -> Bounds:
         """Tokens and seconds that the next step may take."""

@@ -21,13 +21,11 @@ def no_usage() -> UsageByRole:
 def used(before: UsageByRole, role: str, requests: Sequence[Usage], seconds: float) -> UsageByRole:
     """`before` with some requests of a role on top; unknown cached tokens stay unknown."""
     was = before[role]
-    cached = was["cached_tokens"]
-    for usage in requests:
-        cached = None if cached is None or usage.cached_tokens is None else cached + usage.cached_tokens
+    total = sum(requests, start=Usage(was["prompt_tokens"], was["cached_tokens"], was["completion_tokens"]))
     now = RoleUsage(
-        prompt_tokens=was["prompt_tokens"] + sum(usage.prompt_tokens for usage in requests),
-        cached_tokens=cached,
-        completion_tokens=was["completion_tokens"] + sum(usage.completion_tokens for usage in requests),
+        prompt_tokens=total.prompt_tokens,
+        cached_tokens=total.cached_tokens,
+        completion_tokens=total.completion_tokens,
         discarded_tokens=was["discarded_tokens"],
         requests=was["requests"] + sum(usage.prompt_tokens > 0 for usage in requests),
         seconds=was["seconds"] + seconds,

@@ -19,10 +19,9 @@ from specreason_graph.bench.problems import Problem
 from specreason_graph.catalog import SCORE_THRESHOLD, Catalog
 from specreason_graph.ending import closes_loop
 from specreason_graph.evidence import DraftedToken, agreement, as_base_reads, ask
-from specreason_graph.ledger import encode_step
 from specreason_graph.pair import Pair
 from specreason_graph.presets import Judge
-from specreason_graph.record import base_step
+from specreason_graph.record import base_step, ids_of
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
 from specreason_graph.state import Evidence, Writing
@@ -152,7 +151,4 @@ def _split(plan: Collected, boundary: str) -> tuple[Writing, Collected]:
 
 
 async def _keep(run: Run, writing: Writing, base_ids: list[int]) -> None:
-    ids = {"base": base_ids}
-    if not run.same_tokenizer:
-        ids["draft"] = (await encode_step(run.pair.draft, writing["text"])).ids
-    run.steps.append(base_step(run, writing, None, ids))
+    run.steps.append(base_step(run, writing, None, await ids_of(run, writing["text"], base_ids)))

@@ -65,12 +65,9 @@ class Show:
                 pass
 
     def summary(self, report: Report) -> None:
-        """The answer, where it was not told token by token, and the run in two lines."""
+        """That there is no answer, where none was told, and the run in two lines."""
         if self._answering:
             self._console.print()
-        elif report["answer"]:
-            self._console.rule("answer", style="bold")
-            self._console.print(report["answer"], markup=False, highlight=False)
         else:
             self._console.rule("no answer", style="bold red")
         accepted, judged = acceptance(report["steps"])

@@ -10,11 +10,12 @@ from specreason_graph.doctor.case import Case
 from specreason_graph.doctor.check import Finding
 from specreason_graph.endpoint.http import Http
 from specreason_graph.errors import ConfigError, EndpointError, EndpointRefused, MalformedResponse
+from specreason_graph.run import LEAST_STEP, MARGIN
 from specreason_graph.settings import Role
 
 _LISTED = 20
 """Log-probabilities a token that base is asked for: labels and likelihoods are looked up among them."""
-_MARGIN = 24
+_MARGIN = LEAST_STEP + MARGIN
 """Tokens that a run keeps for a first step and the markup around the answer."""
 _ABOUT: Mapping[Dialect, tuple[str, str, str]] = {
     "vllm": ("vLLM", "/version", "version"),

@@ -6,12 +6,11 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from specreason_graph.config import EndpointConfig, PairConfig
 from specreason_graph.launch.plan import Decode, LaunchPlan
-
-Role = Literal["base", "draft"]
+from specreason_graph.settings import Role
 
 KEY_VARIABLE = "VLLM_API_KEY"
 """vLLM reads its key from here; on the command line, everybody on the host could read it."""

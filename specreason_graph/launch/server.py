@@ -16,9 +16,10 @@ import aiohttp
 
 from specreason_graph.errors import EndpointError
 from specreason_graph.launch import guard
-from specreason_graph.launch.command import KEY_VARIABLE, Command, Role
+from specreason_graph.launch.command import KEY_VARIABLE, Command
 from specreason_graph.launch.log import Log
 from specreason_graph.launch.plan import LaunchPlan
+from specreason_graph.settings import Role
 
 _POLL = 0.2  # seconds
 
