@@ -17,6 +17,7 @@ PROVEN = ("0.32.0",)
 """vLLM versions whose values equal `prompt_logprobs` (tests/endpoint/test_full_likelihood.py)."""
 
 _PATH = "/inference/v1/generate"
+_GARBAGE = "not JSON compliant"  # vLLM's refusal where an uncomputed row happened to be infinite or no number
 
 
 @dataclass(slots=True)
@@ -25,8 +26,11 @@ class FullLikelihood:
 
     proven: bool = False
 
-    async def read(self, http: Http, model: str, prompt: Sequence[int]) -> Likelihood:
+    async def read(self, http: Http, model: str, prompt: Sequence[int]) -> Likelihood | None:
         """Log-probability of each token of the prompt that had to be computed.
+
+        None where the server can't tell this time: the rows of the cached part are whatever its memory held, and
+        where that can't be written as JSON it refuses the whole answer.
 
         Raises:
             ConfigError: the server's version is not a proven one, or it was started without what this needs.
@@ -46,6 +50,8 @@ class FullLikelihood:
         try:
             answer = await http.post(_PATH, body)
         except EndpointRefused as refusal:
+            if _GARBAGE in str(refusal):
+                return None
             if refusal.status not in (403, 404):
                 raise
             raise ConfigError(

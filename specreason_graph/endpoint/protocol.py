@@ -181,7 +181,10 @@ class Endpoint(Protocol):
         """Next-token log-probabilities behind each prompt, raw and over the whole vocabulary, in one request."""
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
-        """Log-probability of each token of one prompt that was not in the prefix cache; None unless configured."""
+        """Log-probability of each token of one prompt that was not in the prefix cache.
+
+        None unless configured, and where the server can't tell this time: `read` can.
+        """
 
     async def aclose(self) -> None:
         """Close the connections."""

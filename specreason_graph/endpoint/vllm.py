@@ -179,7 +179,7 @@ class VllmEndpoint:
         return Readings([self._reading(choice) for choice in choices], usage)
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
-        """See `full_likelihood`; None where it is turned off."""
+        """See `full_likelihood`; None where it is turned off or can't tell."""
         if self._full_likelihood is None:
             return None
         return await self._full_likelihood.read(self._http, (await self.card()).name, prompt)

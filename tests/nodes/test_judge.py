@@ -3,7 +3,7 @@
 import pytest
 from conftest import Solve
 
-from specreason_graph.testing import Script, ScriptedServer
+from specreason_graph.testing import Fault, Script, ScriptedServer
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 11."]
@@ -73,6 +73,19 @@ async def test_the_full_likelihood_is_the_same_evidence_from_fewer_prompts(solve
         assert not whole["at_most"] or spot["at_most"]
         assert whole["base_logprob"] == pytest.approx(spot["base_logprob"]) or spot["at_most"]
     assert prompts[1] < prompts[0]
+
+
+async def test_a_likelihood_that_the_server_cannot_write_is_read_spot_by_spot(solve: Solve) -> None:
+    """Guards runs on real vLLM: uncomputed rows are whatever its memory held, and infinity can't be sent as JSON."""
+    runs = []
+    for broken in (False, True):
+        base = ScriptedServer(Script(STEPS, answer="12"), scale_out=True)
+        if broken:
+            base.fail(Fault("infinite"), path="/inference/v1/generate", times=None)
+        runs.append((await solve(base, Script(WRONG), judge="likelihood", template="instruct")).steps)
+    assert [step["reject_reason"] for step in runs[1]] == [step["reject_reason"] for step in runs[0]]
+    spots = [[spot["base_logprob"] for step in run for spot in step["spots"] or []] for run in runs]
+    assert spots[1] == pytest.approx(spots[0])
 
 
 async def test_likelihood_asks_for_few_tokens_only(solve: Solve) -> None:
