@@ -13,6 +13,9 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.bench.arms import Arms
+from specreason_graph.bench.problems import Problem
+from specreason_graph.catalog import builtin
 from specreason_graph.testing import Script, ScriptedServer
 from specreason_graph.testing.model import Odds, ScriptedModel
 
@@ -22,9 +25,16 @@ PROBLEMS: list[dict[str, Any]] = [
     {"question": "How many legs have 3 cows?", "steps": ["3 cows, 4 legs each.", "3 * 4 = 12."], "answer": "12"},
     {"question": "How many legs have 2 hens?", "steps": ["2 hens, 2 legs each.", "2 * 2 = 4."], "answer": "4"},
     {"question": "How many wheels have 5 cars?", "steps": ["5 cars, 4 wheels each.", "5 * 4 = 20."], "answer": "20"},
+    {"question": "How many legs have 300 cows?", "steps": ["4 legs each.", "300 * 4 = 1,200."], "answer": "1200"},
 ]
-WRONG = "How many wheels have 5 cars?"
-"""Whose answer the models get wrong, so that the harness has something to find."""
+SAID = {"How many wheels have 5 cars?": "21", "How many legs have 300 cows?": "1,200"}
+"""What the models answer where it is not the answer as it stands: one is wrong, one is read differently."""
+GRADED = {  # by the harness (its regular expression takes the first digits), and by the bench
+    "How many legs have 3 cows?": (True, True),
+    "How many legs have 2 hens?": (True, True),
+    "How many wheels have 5 cars?": (False, False),
+    "How many legs have 300 cows?": (False, True),
+}
 
 TASK = """
 task: legs
@@ -57,7 +67,7 @@ def by_question(server: ScriptedServer, scripts: dict[str, Script]) -> ScriptedS
 
 def servers() -> list[ScriptedServer]:
     scripts = {
-        it["question"]: Script(it["steps"], answer=f"It is {it['answer'] if it['question'] != WRONG else 21}.")
+        it["question"]: Script(it["steps"], answer=f"The answer is {SAID.get(it['question'], it['answer'])}.")
         for it in PROBLEMS
     }
     nobody = Script(["?"])
@@ -89,12 +99,18 @@ def samples_in(folder: Path) -> list[dict[str, Any]]:
     return sorted(map(json.loads, file.read_text().splitlines()), key=lambda sample: sample["doc_id"])
 
 
-async def test_the_harness_reads_the_answers_that_the_graph_gives(tmp_path: Path) -> None:
+async def test_the_harness_reads_the_answers_that_the_graph_and_the_bench_give(tmp_path: Path) -> None:
+    """Guards figures made through the gateway: only the grading may differ, and where it does is known."""
     base, draft = servers()
+    settings = Settings(temperature=0)
     async with served(base, draft) as it, Pair(it.servers.config) as pair:
         samples = await harness(tmp_path, it.url)
-        graph = create_specreason(pair=pair, settings=Settings(temperature=0)).compile()
+        graph = create_specreason(pair=pair, settings=settings).compile()
+        arms = Arms(pair, builtin().presets["thinking"], builtin(), settings)
         for sample, problem in zip(samples, PROBLEMS, strict=True):
-            state = await graph.ainvoke({"messages": [HumanMessage(problem["question"])]})
+            question = problem["question"]
+            state = await graph.ainvoke({"messages": [HumanMessage(question)]})
+            outcome = await arms.run("ours", Problem(question, question, problem["answer"]), 0)
             assert sample["resps"] == [[state["specreason_answer"]]]
-            assert sample["exact_match"] == (problem["question"] != WRONG)
+            assert sample["resps"] == [[f"The answer is {outcome['given']}."]]
+            assert (bool(sample["exact_match"]), outcome["right"]) == GRADED[question]
