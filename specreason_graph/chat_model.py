@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, 
 
 from specreason_graph.answer_schema import as_json_schema, parsed
 from specreason_graph.background import iterate, wait_for
-from specreason_graph.catalog import builtin
+from specreason_graph.catalog import Catalog, builtin
 from specreason_graph.defaults import default_pairs
 from specreason_graph.errors import ConfigError, checked, in_one_line
 from specreason_graph.graph import create_specreason
@@ -59,6 +59,7 @@ class ChatSpecReason(BaseChatModel):
     judges: Sequence[Judge] = ()
     policies: Sequence[Any] = ()  # `NamedPolicy`, a protocol that pydantic can't check
     _graph: CompiledStateGraph[Any, Settings, Any, Any] = PrivateAttr()
+    _catalog: Catalog = PrivateAttr()
 
     @model_validator(mode="wrap")
     @classmethod
@@ -73,6 +74,7 @@ class ChatSpecReason(BaseChatModel):
         self._chosen(None, {})
         known = {**self.pairs, **({"default": self.pair} if self.pair else {})} or default_pairs()
         self.pairs = known
+        self._catalog = builtin().extended(self.presets, self.judges, self.policies)
         graph = create_specreason(pairs=known, presets=self.presets, judges=self.judges, policies=self.policies)
         self._graph = graph.compile(checkpointer=False, name="specreason")
         return self
@@ -219,8 +221,7 @@ class ChatSpecReason(BaseChatModel):
     async def _answers_in_last_step(self, settings: Settings) -> bool:
         if settings.pair not in self.pairs:
             return False  # the graph says what is wrong
-        catalog = builtin().extended(self.presets, self.judges, self.policies)
-        return answers_in_last_step(await preset_of(self.pairs[settings.pair], settings, catalog), settings)
+        return answers_in_last_step(await preset_of(self.pairs[settings.pair], settings, self._catalog), settings)
 
     def _chosen(self, stop: list[str] | None, call: Mapping[str, Any]) -> Settings:
         """The settings of one call.

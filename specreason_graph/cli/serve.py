@@ -11,6 +11,7 @@ import typer
 from pydantic import SecretStr
 from rich.console import Console
 
+from specreason_graph.address import is_loopback
 from specreason_graph.cli.options import PolicyFile, Serve, with_pair, with_policy, with_settings
 from specreason_graph.config import Environment
 from specreason_graph.errors import ConfigError
@@ -47,7 +48,7 @@ def serve_command(
     except ImportError as error:
         raise ConfigError("serve needs FastAPI and uvicorn: pip install 'specreason-graph[serve]'") from error
     console = Console(stderr=True, highlight=False)
-    if not server.is_loopback(host):
+    if not is_loopback(host):
         if not gateway_key:
             raise ConfigError(f"host: {host} can be reached from the network; give --gateway-key or {_KEY_VARIABLE}")
         console.print(f"{host} can be reached from the network, and nothing is encrypted", style="yellow")

@@ -7,10 +7,8 @@ import functools
 import inspect
 import os
 import shlex
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -19,12 +17,14 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.text import Text
 
+from specreason_graph.address import is_loopback
 from specreason_graph.config import PairConfig
 from specreason_graph.errors import ConfigError
 from specreason_graph.launch import LaunchPlan, Progress, load_plan, running
 from specreason_graph.launch.command import commands
 from specreason_graph.launch.plan import known_pairs
 from specreason_graph.launch.server import OnProgress
+from specreason_graph.signals import on_ending_signal
 
 _ONLY_IN_FILES = ("source", "base_args", "draft_args")  # on a command line, vLLM's arguments would look like ours
 _Source = Annotated[
@@ -90,7 +90,7 @@ def up(
 
 async def _serve(plan: LaunchPlan, env_file: Path | None, console: Console) -> None:
     _stop_on_signals(console)
-    if not _is_loopback(plan.host):
+    if not is_loopback(plan.host):
         console.print(f"{plan.host} can be reached from the network; /tokenize and /health need no key", style="yellow")
     async with AsyncExitStack() as stack:
         with _shown(console) as on_progress:
@@ -104,17 +104,15 @@ async def _serve(plan: LaunchPlan, env_file: Path | None, console: Console) -> N
 
 
 def _stop_on_signals(console: Console) -> None:
-    """Have this task cancelled by what ends a command; what was ignored from the start stays so (nohup)."""
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    """Have this task cancelled by what ends a command."""
+    task = asyncio.current_task()
 
-    def stop() -> None:
+    def stop(_: int) -> None:
         console.print("stopping")
         if task is not None:
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, stop)
+    on_ending_signal(stop)
 
 
 @contextmanager
@@ -157,10 +155,3 @@ def _written(path: Path, text: str) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 
 import uvicorn
 
+from specreason_graph.address import resolved
 from specreason_graph.errors import ConfigError
 from specreason_graph.gateway.app import create_app
 from specreason_graph.gateway.service import Gateway
+from specreason_graph.signals import on_ending_signal
 
 _GRACE = 5  # seconds for connections to end once their runs are cancelled
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this computer can reach a server on that address.
-
-    Raises:
-        ConfigError: the address can't be resolved.
-    """
-    return all(ip_address(address[4][0]).is_loopback for address in _resolved(host, 0))
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -33,7 +23,7 @@ def listening(host: str, port: int) -> socket.socket:
     Raises:
         ConfigError: the address is none of this computer's, or in use.
     """
-    family, _, _, _, address = _resolved(host, port)[0]
+    family, _, _, _, address = resolved(host, port)[0]
     try:
         return socket.create_server(address[:2], family=family)
     except OSError as error:
@@ -55,18 +45,9 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        on_ending_signal(lambda number: self.handle_exit(number, None))
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._stop_runs()
         await super().shutdown(sockets)
-
-
-def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
-    except OSError as error:
-        raise ConfigError(f"host: there is no address {host!r} ({error.strerror})") from None

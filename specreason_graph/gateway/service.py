@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from specreason_graph.chat_model import ChatSpecReason
 from specreason_graph.config import PairConfig
-from specreason_graph.errors import ConfigError
+from specreason_graph.errors import ConfigError, EndpointError
 from specreason_graph.gateway.refusal import Refusal
 from specreason_graph.gateway.request import ChatRequest
 from specreason_graph.gateway.runs import Run, Runs
@@ -62,8 +62,20 @@ class Gateway:
         return self.runs.begin(self._replies(request, settings))
 
     async def cards(self) -> list[dict[str, Any]]:
-        """What is served, as `/v1/models` lists it."""
-        return [await self.card(name) for name in (self.name, *(name for name in self.pairs if name != _DEFAULT))]
+        """What is served, as `/v1/models` lists it; a pair whose servers were never reached is left out.
+
+        Raises:
+            EndpointError: none was.
+        """
+        cards, down = [], []
+        for name in (self.name, *(name for name in self.pairs if name != _DEFAULT)):
+            try:
+                cards.append(await self.card(name))
+            except EndpointError as error:
+                down.append(error)
+        if not cards:
+            raise down[0]
+        return cards
 
     async def card(self, name: str) -> dict[str, Any]:
         """What is served under a name.

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from openai import APIStatusError, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import SecretStr
 
-from specreason_graph import ConfigError, Pair, Settings, create_specreason
-from specreason_graph.testing import Fault, Script, ScriptedServer
+from specreason_graph import ConfigError, EndpointConfig, EndpointError, Pair, PairConfig, Settings, create_specreason
+from specreason_graph.gateway import opened
+from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 
 from .served import BASE, DRAFT, KEY, QUESTION, REASONING, STEPS, asking, served, slow
 
@@ -138,6 +140,17 @@ async def test_models_health_and_names() -> None:
     assert (models[0].model_extra or {})["specreason"] == {"base": "scripted-base", "draft": "small"}
     assert (health.status_code, health.json()) == (200, {"status": "ok", "running": 0, "waiting": 0})
     assert (reply.model, also.model) == ("other", "default")
+
+
+async def test_a_pair_that_is_down_hides_no_other() -> None:
+    """Guards chat UIs, which ask for the list before anything else."""
+    async with scripted_pair(BASE, DRAFT, template="think") as servers:
+        nobody = EndpointConfig(base_url="http://127.0.0.1:9")
+        configs = {"default": servers.config, "down": PairConfig(base=nobody, draft=nobody)}
+        async with opened(configs, key=SecretStr(KEY)) as gateway:
+            assert [card["id"] for card in await gateway.cards()] == ["specreason"]
+            with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
+                await gateway.card("down")
 
 
 @pytest.mark.parametrize(
