@@ -26,7 +26,7 @@ from specreason_graph.presets import Judge, Preset
 from specreason_graph.run import Run, open_run
 from specreason_graph.settings import Settings
 from specreason_graph.state import SpecReasonInput, SpecReasonState, Update
-from specreason_graph.tracing import traced
+from specreason_graph.tracing import Edge, traced
 
 Graph = StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]
 
@@ -83,23 +83,23 @@ def create_specreason(
     graph.add_node("regenerate", node(regenerate))
     graph.add_node("finalize", node(finalize))
     graph.add_edge(START, "draft_step")
-    graph.add_conditional_edges("draft_step", after_draft, {"drafted": "judge", "base's turn": "regenerate"})
+    graph.add_conditional_edges("draft_step", Edge(after_draft), {"drafted": "judge", "base's turn": "regenerate"})
     graph.add_conditional_edges(
         "judge",
-        after_judge,
+        Edge(after_judge),
         {"accept": "draft_step", "reject": "regenerate", "unsure": "judge", "over": "finalize"},
     )
-    graph.add_conditional_edges("regenerate", after_regenerate, {"kept": "draft_step", "over": "finalize"})
+    graph.add_conditional_edges("regenerate", Edge(after_regenerate), {"kept": "draft_step", "over": "finalize"})
     graph.add_edge("finalize", END)
     return graph
 
 
-async def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
+def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
     """Where a drafted step goes; base's own turns draft none."""
     return "base's turn" if state["specreason_pending"] is None else "drafted"
 
 
-async def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "unsure", "over"]:
+def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "unsure", "over"]:
     """On the acceptance threshold: `judge` leaves a rejected step pending, and one that a person has to decide on."""
     if state["specreason_ended"] is not None:
         return "over"
@@ -109,7 +109,7 @@ async def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "un
     return "unsure" if pending["asks"] else "reject"
 
 
-async def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
+def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
     """Back to the draft model, until the reasoning has ended."""
     return "kept" if state["specreason_ended"] is None else "over"
 

@@ -32,12 +32,12 @@ class Ledgers:
 
     def of(self, run: str, opening: Ids, steps: list[Step], role: Role) -> Ids:
         """`ledger`, where `run` names the run's opening; forks and edits of its thread are noticed."""
-        known, ids = self._kept.get((run, role), ([], opening))
-        if known != steps[: len(known)]:
-            known, ids = [], opening
-        ids = ledger(ids, steps[len(known) :], role)
-        self._kept[run, role] = ([*steps], ids)
-        self._kept.move_to_end((run, role))
+        known, ids = self._kept.pop((run, role), ([], opening))
+        if known != steps:
+            if known != steps[: len(known)]:
+                known, ids = [], opening
+            known, ids = [*steps], ledger(ids, steps[len(known) :], role)
+        self._kept[run, role] = known, ids
         if len(self._kept) > _RUNS_KEPT:
             self._kept.popitem(last=False)
         return ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
@@ -62,9 +62,9 @@ class Pair:
         self.leases = Leases()
         self.ledgers = Ledgers()
         self._same_tokenizer: bool | None = None
-        self._openings: OrderedDict[tuple[Role, str], Opening] = OrderedDict()
-        self._requests: dict[tuple[str, str], JudgeRequest] = {}
-        self._closings: dict[tuple[Role, str], Closings] = {}
+        self._openings: OrderedDict[tuple[Hashable, ...], Opening] = OrderedDict()
+        self._requests: dict[tuple[Hashable, ...], JudgeRequest] = {}
+        self._closings: dict[tuple[Hashable, ...], Closings] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,7 +104,8 @@ class Pair:
 
     async def opening(self, role: Role, chat: Sequence[ChatMessage], preset: Preset) -> Opening:
         """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
-        key = (role, digest([list(map(dict, chat)), preset.template, preset.open]))
+        said = tuple((message["role"], message["content"]) for message in chat)
+        key = (role, said, preset.open, *preset.template.items())
         if key not in self._openings:
             endpoint = self.endpoint(role)
             rendered = await endpoint.render(chat, preset.template)
@@ -121,7 +122,7 @@ class Pair:
         Raises:
             ConfigError: the preset's marker is not one token of this model.
         """
-        key = (role, preset.model_dump_json())
+        key = (role, preset.close, *preset.template.items())
         if key not in self._closings:
             endpoint = self.endpoint(role)
             behind = await endpoint.encode(await self._behind_assistant(endpoint, preset, "?"), control=True)
@@ -143,7 +144,7 @@ class Pair:
         Raises:
             ConfigError: a label is not one distinct token behind the pre-fill.
         """
-        key = (judge.model_dump_json(), preset.model_dump_json())
+        key = (judge.request, judge.prefill, judge.labels, preset.open, *preset.template.items())
         if key not in self._requests:
             text = await self._behind_assistant(self.base, preset, judge.request)
             marker = preset.open.rstrip()

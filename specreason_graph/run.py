@@ -55,11 +55,12 @@ class Run:
 
     def ledger(self, role: Role) -> Ids:
         """Ids behind which `role` goes on."""
+        opening = self.openings[role]
+        if self.same_tokenizer and opening.hash == self.openings["base"].hash:
+            role = "base"
         known = self._ledgers.get(role)
         if known is None or known[0] != len(self.steps):
-            opening = self.openings[role]
-            shared = self.same_tokenizer and opening.hash == self.openings["base"].hash
-            ids = self.pair.ledgers.of(opening.hash, opening.ids, self.steps, "base" if shared else role)
+            ids = self.pair.ledgers.of(opening.hash, opening.ids, self.steps, role)
             known = self._ledgers[role] = (len(self.steps), ids)
         return known[1]
 

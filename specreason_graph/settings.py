@@ -136,9 +136,12 @@ class Settings(BaseModel):
             ConfigError: a value is impossible; the message names the field.
         """
         if isinstance(by, Settings):
-            chosen = {name: getattr(by, name) for name in by.model_fields_set}
+            chosen = by._chosen()
         elif isinstance(by, Mapping):  # a parent graph's own context, handed down as it is
             chosen = {name: by[name] for name in type(self).model_fields if name in by}
         else:
             return self
-        return checked(Settings, {**self.model_dump(exclude_unset=True), **chosen})
+        return checked(Settings, {**self._chosen(), **chosen})
+
+    def _chosen(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}

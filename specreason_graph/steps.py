@@ -53,4 +53,5 @@ async def drop(run: Run, role: Role) -> None:
     stream = run.streams.pop(role, None)
     if stream is not None:
         wasted, requests = await stream.cut()
+        run.pair.leases.hedges.discard(stream)
         run.usage = discarded(used(run.usage, role, requests, 0.0), role, wasted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from copy import copy
 from typing import Any
@@ -12,7 +12,7 @@ from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
@@ -36,6 +36,7 @@ from specreason_graph.endpoint.protocol import (
     Usage,
 )
 from specreason_graph.pair import Pair
+from specreason_graph.state import SpecReasonState
 
 
 @contextmanager
@@ -62,14 +63,43 @@ def told_below(config: RunnableConfig | None) -> Iterator[RunnableConfig]:
 
 def traced(pair: Pair, config: RunnableConfig) -> Pair:
     """A view of the pair for one node, whose requests are told to the node's callbacks; the pair where it has none."""
-    callbacks = config.get("callbacks")
-    if not isinstance(callbacks, AsyncCallbackManager) or not callbacks.handlers:
+    callbacks = _listening(config)
+    if callbacks is None:
         return pair
     answers = config.get("metadata", {}).get("langgraph_node") == "finalize"
     view = copy(pair)
     view.base = TracedEndpoint(pair.base, "answer" if answers else "regenerate", callbacks)
     view.draft = TracedEndpoint(pair.draft, "answer" if answers else "draft", callbacks)
     return view
+
+
+def _listening(config: RunnableConfig | None) -> AsyncCallbackManager | None:
+    callbacks = config.get("callbacks") if config else None
+    return callbacks if isinstance(callbacks, AsyncCallbackManager) and callbacks.handlers else None
+
+
+class Edge(Runnable[SpecReasonState, str]):
+    """Where the graph goes on: a run of its own where anything listens, and no more than the call where nothing does.
+
+    LangGraph would set a run and a task up for every function (and a thread, for one that is not async).
+    """
+
+    def __init__(self, way: Callable[[SpecReasonState], str]) -> None:
+        self.name = way.__name__
+        self._way = way
+
+    def invoke(self, input: SpecReasonState, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """The name of the way, of those that the edge has."""
+        return self._way(input)
+
+    async def ainvoke(self, input: SpecReasonState, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """Likewise."""
+        if _listening(config) is None:
+            return self._way(input)
+        return await self._acall_with_config(self._told, input, config)
+
+    async def _told(self, state: SpecReasonState) -> str:
+        return self._way(state)
 
 
 class TracedEndpoint:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 
 from specreason_graph import ConfigError
 from specreason_graph.catalog import builtin
@@ -52,3 +52,11 @@ def test_what_can_not_be_carried_is_refused(messages: Any, says: str) -> None:
 def test_the_hash_names_the_conversation_not_its_ids() -> None:
     one, two = HumanMessage("x", id="1"), HumanMessage("x", id="2")
     assert question_hash([one]) == question_hash([two]) != question_hash([one, one])
+
+
+def test_the_hash_is_the_one_in_earlier_checkpoints() -> None:
+    """A run is resumed only where its question hashes as it did when the run began."""
+    plain: list[AnyMessage] = [SystemMessage("Be brief."), HumanMessage("How many legs have 3 cows?")]
+    blocks: list[AnyMessage] = [HumanMessage([{"type": "text", "text": "How many?"}])]
+    assert question_hash(plain) == "27e03a429fda43c8"
+    assert question_hash(blocks) == "c0250584a87e1bb3"

@@ -133,6 +133,13 @@ async def test_hedges_of_all_runs_have_a_bound() -> None:
         await nothing_runs(servers)
 
 
+async def test_a_dropped_hedge_is_not_counted_over_and_over() -> None:
+    """Every node counts the hedges, so those of earlier steps must be gone."""
+    async with paced() as (_, pair):
+        await create_specreason(pair=pair).compile().ainvoke(QUESTION)
+        assert len(pair.leases.hedges) == 0
+
+
 async def test_cancels_at_random_moments_leave_nothing_running() -> None:
     async with paced() as (servers, pair):
         graph = create_specreason(pair=pair).compile()

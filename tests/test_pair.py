@@ -64,3 +64,23 @@ async def test_a_marker_that_is_no_single_token_is_refused() -> None:
     async with scripted_pair(SCRIPT, SCRIPT, template="think") as servers, Pair(servers.config) as pair:
         with pytest.raises(ConfigError, match="</reasoning>"):
             await pair.closings("base", preset)
+
+
+async def test_what_is_known_is_of_this_preset_and_judge() -> None:
+    """What is kept is found again by all that it was made of."""
+    chat = [{"role": "user", "content": "How many legs have 4 hens?"}]
+    asks = PAPER.model_copy(update={"request": "How good is it?"})
+    says = PAPER.model_copy(update={"prefill": "{open}It is "})
+    few = PAPER.model_copy(update={"labels": ("0", "1")})
+    instruct = builtin().presets["instruct"]
+    async with scripted_pair(SCRIPT, SCRIPT, template="qwen3") as servers, Pair(servers.config) as pair:
+        openings = [
+            await pair.opening("base", said, preset) for said in (CHAT, chat) for preset in (THINKING, instruct)
+        ]
+        assert len({opening.hash for opening in openings}) == 4
+        suffixes = [(await pair.judge_request(judge, THINKING)).suffix for judge in (PAPER, asks, says)]
+        assert len(set(map(tuple, suffixes))) == 3
+        assert list((await pair.judge_request(few, THINKING)).labels) == ["0", "1"]
+        markers = [(await pair.closings("base", preset)).marker for preset in (THINKING, instruct)]
+        assert markers[0] is not None
+        assert markers[1] is None

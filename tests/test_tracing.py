@@ -14,8 +14,9 @@ from langchain_core.tracers.schemas import Run
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from specreason_graph import EndpointError, Settings, create_specreason
+from specreason_graph.graph import after_regenerate
 from specreason_graph.testing import Fault
-from specreason_graph.tracing import traced
+from specreason_graph.tracing import Edge, traced
 
 QUESTION = "How many legs have 3 cows?"
 
@@ -108,6 +109,24 @@ async def test_the_graph_alone_is_traced_too() -> None:
         await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"callbacks": [tracer]})
     judges = [run for run in below(tracer.root, "chain") if run.name == "judge"]
     assert [run.name for run in below(judges[0])] == ["judge"]
+
+
+async def test_where_the_graph_goes_on_is_traced_below_its_node() -> None:
+    tracer = Tracer()
+    async with served() as (model, _):
+        graph = create_specreason(pairs=model.pairs).compile()
+        await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"callbacks": [tracer]})
+    ways = {node.name: [(way.name, way.outputs) for way in node.child_runs] for node in tracer.root.child_runs}
+    assert ways["draft_step"][-1] == ("after_draft", {"output": "drafted"})
+    assert ways["judge"][-1] == ("after_judge", {"output": "over"})
+
+
+def test_where_nothing_listens_an_edge_is_a_call() -> None:
+    """Not a task and not a thread, which LangGraph would make of it: it is a part of every step's time."""
+    going = Edge(after_regenerate).ainvoke({"messages": [], "specreason_ended": "steps"})
+    with pytest.raises(StopIteration) as gone:
+        going.send(None)
+    assert gone.value.value == "over"
 
 
 async def test_tokens_are_not_counted_twice() -> None:
