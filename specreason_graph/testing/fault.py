@@ -11,7 +11,7 @@ from aiohttp import web
 from specreason_graph.testing.request import Refusal
 from specreason_graph.testing.wire import event
 
-FaultKind = Literal["status", "close", "hang", "malformed", "end", "no_logprobs", "no_token_ids", "infinite"]
+FaultKind = Literal["status", "close", "hang", "malformed", "end", "no_logprobs", "no_token_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,14 @@ class Fault:
     - `hang`: sends nothing more.
     - `malformed`: sends something that is not JSON.
     - `end`: ends a stream in good order, but before its last event.
-    - `infinite`: refuses, as a server does whose answer holds a number that JSON can't write.
     - `no_logprobs`, `no_token_ids`: ignores the field `logprobs`, or `return_tokens_as_token_ids`.
     """
 
     kind: FaultKind
     status: int = 503
     """HTTP status of kind `status`."""
+    message: str = "told to fail"
+    """What kind `status` says."""
     after: int | None = None
     """Tokens of a stream that come before it; None fails instead of answering."""
 
@@ -42,12 +43,10 @@ class Fault:
         """Fail instead of answering.
 
         Raises:
-            Refusal: the fault is a refusal.
+            Refusal: the fault is an HTTP status.
         """
         if self.kind == "status":
             raise self._refusal()
-        if self.kind == "infinite":
-            raise Refusal("Out of range float values are not JSON compliant", status=400, kind="BadRequestError")
         if self.kind == "malformed":
             return web.Response(text="<html>502 Bad Gateway</html>")
         await self._silence(http)
@@ -69,4 +68,4 @@ class Fault:
             http.transport.close()
 
     def _refusal(self) -> Refusal:
-        return Refusal("told to fail", status=self.status, kind="InternalServerError")
+        return Refusal(self.message, status=self.status, kind="InternalServerError")

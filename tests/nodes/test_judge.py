@@ -81,7 +81,8 @@ async def test_a_likelihood_that_the_server_cannot_write_is_read_spot_by_spot(so
     for broken in (False, True):
         base = ScriptedServer(Script(STEPS, answer="12"), scale_out=True)
         if broken:
-            base.fail(Fault("infinite"), path="/inference/v1/generate", times=None)
+            refusal = Fault("status", status=400, message="Out of range float values are not JSON compliant")
+            base.fail(refusal, path="/inference/v1/generate", times=None)
         runs.append((await solve(base, Script(WRONG), judge="likelihood", template="instruct")).steps)
     assert [step["reject_reason"] for step in runs[1]] == [step["reject_reason"] for step in runs[0]]
     spots = [[spot["base_logprob"] for step in run for spot in step["spots"] or []] for run in runs]
