@@ -16,7 +16,7 @@ from paced_traces import Trace, recorded, synthetic
 from specreason_graph.profiles import profiles
 
 WAYS = (BASE, *MODES)
-WAYS_AT_ONCE = (BASE, "sequential", "both")
+WAYS_AT_ONCE = (BASE, "sequential", "look_ahead", "both")
 SPECULATIVE = "+sd"
 """Behind a mode's name: with speculative decoding inside base."""
 RECORDED = "recorded"

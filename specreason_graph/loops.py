@@ -7,8 +7,10 @@ equal steps only, and then calls the run finished.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 _LONGEST_CYCLE = 4  # steps
 RECENT = 2 * _LONGEST_CYCLE
@@ -36,12 +38,14 @@ def goes_in_circles(texts: Sequence[str]) -> bool:
     return len(before) == _NEAR_REPEATS and all(_near(tail[-1], earlier) for earlier in before)
 
 
+@lru_cache(maxsize=1024)  # each step is looked at behind every one of the next few
 def _plain(text: str) -> str:
     return re.sub(r"^(step )?\d+[.:)] ", "", " ".join(text.lower().split()))
 
 
 def _near(one: str, other: str) -> bool:
-    if 2 * min(len(one), len(other)) < _NEAR * (len(one) + len(other)):  # most steps; a matcher is dear
+    """By the share of characters in common; its two upper bounds come first, since a matcher is dear."""
+    least = _NEAR * (len(one) + len(other)) / 2
+    if min(len(one), len(other)) < least or (Counter(one) & Counter(other)).total() < least:
         return False
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
-    return matcher.quick_ratio() >= _NEAR and matcher.ratio() >= _NEAR
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= _NEAR

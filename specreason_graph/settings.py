@@ -97,7 +97,7 @@ class Settings(BaseModel):
         "servers allow it",
     )
     hedges: int = Field(
-        default=8, ge=0, description="Hedges of all runs together; at more, a busy base server would pay for them"
+        default=32, ge=0, description="Hedges of all runs together; past base's batch they would make other runs wait"
     )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
     answer_schema: dict[str, Any] | None = Field(

@@ -129,6 +129,8 @@ class Stream:
                 pass
         except Exception as error:  # whoever takes the next step is told
             self._failure = error
+        except asyncio.CancelledError:
+            pass  # by `_stop`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
         finally:
             self._over = True
             self._wake.set()
