@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +18,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.errors import EndpointFailed
 from specreason_graph.leases import SECONDS
+from specreason_graph.stream import Prompted, Stream
 from specreason_graph.testing import Fault, Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 9)]
@@ -138,6 +143,23 @@ async def test_a_dropped_hedge_is_not_counted_over_and_over() -> None:
     async with paced() as (_, pair):
         await create_specreason(pair=pair).compile().ainvoke(QUESTION)
         assert len(pair.leases.hedges) == 0
+
+
+async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -> None:
+    """Every accept cuts a hedge: its texts and log-probabilities must not wait in a cycle."""
+    async with paced() as (_, pair):
+        ids = Ids((await pair.base.encode("How much is it?")).ids)
+        stream = Stream(Prompted(pair.base, ids, Sampling(0, 1, 0), "\n\n", None, 100, True))
+        await asyncio.sleep(0.05)
+        gc.disable()
+        try:
+            await stream.cut()
+            freed = weakref.ref(stream)
+            del stream
+            await asyncio.sleep(0)
+            assert freed() is None
+        finally:
+            gc.enable()
 
 
 async def test_cancels_at_random_moments_leave_nothing_running() -> None:

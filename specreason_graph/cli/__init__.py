@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -46,6 +47,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="SpecReason: a small model drafts reasoning steps, the base model judges each and writes the rejected ones.",
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"specreason-graph {version('specreason-graph')}")
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _before(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit")
+    ] = False,
+) -> None:
+    """Options that need no command."""
 
 
 @app.command("solve", epilog="Exit status: 0 answered, 1 error, 2 bad usage, 3 stopped without an answer.")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 
 import pytest
 
@@ -120,3 +121,10 @@ def test_every_command_explains_itself(specreason: Specreason) -> None:
     text = specreason("solve", "--help").out
     assert all(option in text for option in ("--threshold", "--score-method", "--base-url", "--deadline"))
     assert "Exit status" in text
+
+
+def test_the_version_is_told(specreason: Specreason) -> None:
+    """For whoever reports a fault."""
+    told = specreason("--version")
+    assert told.status == 0
+    assert told.out == f"specreason-graph {version('specreason-graph')}\n"
