@@ -149,7 +149,8 @@ async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -
     """Every accept cuts a hedge: its texts and log-probabilities must not wait in a cycle."""
     async with paced() as (_, pair):
         ids = Ids((await pair.base.encode("How much is it?")).ids)
-        stream = Stream(Prompted(pair.base, ids, Sampling(0, 1, 0), "\n\n", None, 100, True))
+        greedy = Sampling(temperature=0, top_p=1, seed=0)
+        stream = Stream(Prompted(pair.base, ids, greedy, boundary="\n\n", close=None, tokens=100, runs_on=True))
         await asyncio.sleep(0.05)
         gc.disable()
         try:
