@@ -25,8 +25,8 @@ from math import inf
 
 from paced_traces import Trace
 
-from specreason_graph.profiles import Profile
-from specreason_graph.settings import Role
+from specreason_graph.contract.settings import Role
+from specreason_graph.tools.profiles import Profile
 
 _BLOCK = 16
 

@@ -31,12 +31,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from specreason_graph import Pair, Settings
-from specreason_graph.catalog import builtin
-from specreason_graph.cli.progress import stoppable
-from specreason_graph.errors import EndpointError, SpecReasonError
-from specreason_graph.launch import LaunchPlan, load_plan, running
-from specreason_graph.launch.command import commands
-from specreason_graph.run import preset_of
+from specreason_graph.contract.errors import EndpointError, SpecReasonError
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.loop.run import preset_of
+from specreason_graph.tools.cli.progress import stoppable
+from specreason_graph.tools.launch import LaunchPlan, load_plan, running
+from specreason_graph.tools.launch.command import commands
 
 FULL = Extent()
 QUICK = Extent(contexts=(1024, 4096), acceptances=(50,), at_once=(1, 8), run_tokens=256, rounds=1, calls=10)

@@ -12,11 +12,11 @@ from typing import Any
 from gpu_cells import Extent, JudgeCall, Tokens
 
 from specreason_graph import Pair
-from specreason_graph.catalog import builtin
+from specreason_graph.contract.errors import EndpointError
 from specreason_graph.endpoint import Endpoint
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.errors import EndpointError
-from specreason_graph.presets import Preset
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.models.presets import Preset
 
 JUDGE = builtin().judge("paper")
 TEMPERATURE, TOP_P = 1.0, 0.95

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from specreason_graph.settings import Role
+from specreason_graph.contract.settings import Role
 
 Part = Literal["tokens", "judge", "runs", "at_once", "decode"]
 PARTS: tuple[Part, ...] = ("tokens", "judge", "runs", "at_once", "decode")

@@ -9,9 +9,9 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
-from specreason_graph.bench.versions import versions
-from specreason_graph.errors import ConfigError
-from specreason_graph.launch import LaunchPlan
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.tools.bench.versions import versions
+from specreason_graph.tools.launch import LaunchPlan
 
 _ASK = """
 import importlib.metadata, json

@@ -19,10 +19,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from specreason_graph.errors import ConfigError, checked
-from specreason_graph.launch import LaunchPlan
-from specreason_graph.launch.command import commands
-from specreason_graph.presets import Preset
+from specreason_graph.contract.errors import ConfigError, checked
+from specreason_graph.models.presets import Preset
+from specreason_graph.tools.launch import LaunchPlan
+from specreason_graph.tools.launch.command import commands
 
 STEP = 23
 """Tokens of a step: the mean of 2,070 logged ones."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpu_cells import Cell
 
-from specreason_graph.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError
 
 
 class Results:

@@ -14,14 +14,14 @@ from gpu_cells import BASE, MODES, Runs
 from langchain_core.messages import AnyMessage, HumanMessage
 
 from specreason_graph import Settings, create_specreason
-from specreason_graph.bench.concurrency import each
-from specreason_graph.conversation import chat_messages, digest
-from specreason_graph.errors import ConfigError
-from specreason_graph.presets import Judge
-from specreason_graph.report import acceptance
-from specreason_graph.scoring import Decision
-from specreason_graph.state import Evidence, Step
-from specreason_graph.writing import Bounds, collect
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.state import Evidence, Step
+from specreason_graph.generation.collect import Bounds, collect
+from specreason_graph.judging.scoring import Decision
+from specreason_graph.loop.report import acceptance
+from specreason_graph.models.conversation import chat_messages, digest
+from specreason_graph.models.presets import Judge
+from specreason_graph.tools.bench.concurrency import each
 
 FORCED = "forced"
 STEP_TOKENS = 128

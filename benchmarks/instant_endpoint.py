@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from paced_traces import ANSWER, Trace
 
+from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
@@ -27,7 +28,6 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Usage,
 )
-from specreason_graph.settings import Role
 from specreason_graph.testing import Script, tokenizer
 from specreason_graph.testing.template import render
 

@@ -34,7 +34,7 @@ from paced_servers import Request, ServerProcess
 from paced_traces import Trace, synthetic
 
 from specreason_graph import Pair, PairConfig
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint.ids import Ids
 
 RUNS = (("both", "none"), ("both", "memory"), ("both", "sqlite"), ("sequential", "none"))

@@ -28,9 +28,9 @@ from paced_servers import ServerProcess
 from paced_traces import RECORDED, record
 from rich.console import Console
 
-from specreason_graph.cli.progress import counting
-from specreason_graph.errors import SpecReasonError
-from specreason_graph.profiles import profiles
+from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.tools.cli.progress import counting
+from specreason_graph.tools.profiles import profiles
 
 FULL = Plan()
 QUICK = Plan(

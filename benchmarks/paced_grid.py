@@ -13,7 +13,7 @@ from paced_runs import BASE, MODES, Solved, solved, stage
 from paced_servers import ServerProcess
 from paced_traces import Trace, recorded, synthetic
 
-from specreason_graph.profiles import profiles
+from specreason_graph.tools.profiles import profiles
 
 WAYS = (BASE, *MODES)
 WAYS_AT_ONCE = (BASE, "sequential", "look_ahead", "both")

@@ -14,8 +14,8 @@ from paced_report import mode_name
 from paced_runs import MODES
 from paced_servers import Request
 
-from specreason_graph.extra import extra
-from specreason_graph.profiles import profiles
+from specreason_graph.tools.extra import extra
+from specreason_graph.tools.profiles import profiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

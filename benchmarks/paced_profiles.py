@@ -1,13 +1,13 @@
-"""The two models of a server, at the pace of known hardware (`specreason_graph/profiles.toml`)."""
+"""The two models of a server, at the pace of known hardware (`specreason_graph/tools/profiles.toml`)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from specreason_graph.profiles import Profile
-from specreason_graph.settings import Role
+from specreason_graph.contract.settings import Role
 from specreason_graph.testing import Engine, Pace
 from specreason_graph.testing.pace import ServerPace
+from specreason_graph.tools.profiles import Profile
 
 Server = Literal["ideal", "step_synchronous"]
 """A `Pace`, where no request disturbs another, or an `Engine`, which advances in steps as vLLM does."""

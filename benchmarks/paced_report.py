@@ -8,7 +8,7 @@ from paced_grid import WAYS
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from specreason_graph.profiles import profiles
+from specreason_graph.tools.profiles import profiles
 
 _NAMES = {"base": "base only", "look_ahead": "look-ahead"}
 

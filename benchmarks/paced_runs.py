@@ -16,13 +16,13 @@ from paced_servers import Request, ServerProcess
 from paced_traces import ANSWER, Trace
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
-from specreason_graph.catalog import builtin
-from specreason_graph.conversation import chat_messages
-from specreason_graph.errors import SpecReasonError
-from specreason_graph.profiles import Profile
+from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.generation.collect import Bounds, collect
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.models.conversation import chat_messages
 from specreason_graph.testing import tokenizer
 from specreason_graph.testing.tokenizer import END_OF_TURN
-from specreason_graph.writing import Bounds, collect
+from specreason_graph.tools.profiles import Profile
 
 BASE = "base"
 """Base alone, in one generation."""

@@ -12,8 +12,8 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, Literal, NamedTuple, Self
 
-from specreason_graph.config import EndpointConfig
-from specreason_graph.settings import Role
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.settings import Role
 from specreason_graph.testing import Record, Script, ScriptedServer
 from specreason_graph.testing.pace import ServerPace
 from specreason_graph.testing.server import COMPLETIONS

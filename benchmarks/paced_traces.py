@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from specreason_graph.bench.journal import read_journal
-from specreason_graph.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError
 from specreason_graph.testing import Script, tokenizer
+from specreason_graph.tools.bench.journal import read_journal
 
 RECORDED = Path(__file__).parent / "recorded.json"
 ANSWER = "42"

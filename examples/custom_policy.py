@@ -11,7 +11,7 @@ from itertools import takewhile
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Evidence, FunctionPolicy, Settings, Step, create_specreason
-from specreason_graph.catalog import builtin
+from specreason_graph.judging.catalog import builtin
 
 
 def careful(evidence: Evidence, before: Sequence[Step]) -> float:

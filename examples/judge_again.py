@@ -8,9 +8,9 @@ import asyncio
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Settings, create_specreason
-from specreason_graph.catalog import builtin
-from specreason_graph.policy import ScoreThreshold
-from specreason_graph.rejudge import rejudge
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.judging.policy import ScoreThreshold
+from specreason_graph.judging.rejudge import rejudge
 
 
 def main() -> None:

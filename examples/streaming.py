@@ -1,7 +1,7 @@
 """python examples/streaming.py: every event of a run, as it happens.
 
 It runs on the `SPECREASON_…` servers, or else on the embedded pair. The events' shapes are in
-`specreason_graph/events.py`; docs/streaming.md has the other stream modes.
+`specreason_graph/contract/events.py`; docs/streaming.md has the other stream modes.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from specreason_graph import Settings, create_specreason
-from specreason_graph.events import Event
+from specreason_graph.contract.events import Event
 
 QUESTION = "A baker sells 14 rolls an hour for 6 hours, and 31 are left. How many rolls did he bake?"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langgraph.types import Overwrite
 
-from specreason_graph.ending import is_base_turn
-from specreason_graph.events import StepDrafted, StepKept
-from specreason_graph.human import edited_steps
-from specreason_graph.run import Run
-from specreason_graph.state import Edit, Pending, SpecReasonState, Update
-from specreason_graph.steps import next_step, writing
+from specreason_graph.contract.events import StepDrafted, StepKept
+from specreason_graph.contract.state import Edit, Pending, SpecReasonState, Update
+from specreason_graph.loop.ending import is_base_turn
+from specreason_graph.loop.human import edited_steps
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.steps import next_step, writing
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:

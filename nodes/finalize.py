@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from functools import partial
 
+from specreason_graph.contract.errors import ConfigError, MalformedResponse
+from specreason_graph.contract.events import AnswerToken, ReasoningEnded
+from specreason_graph.contract.state import SpecReasonState, Step, Update
 from specreason_graph.endpoint.protocol import Form, Usage
-from specreason_graph.errors import ConfigError, MalformedResponse
-from specreason_graph.events import AnswerToken, ReasoningEnded
-from specreason_graph.reply import Answer, Trimmed, answers_in_last_step, reply
-from specreason_graph.run import Run
-from specreason_graph.state import SpecReasonState, Step, Update
-from specreason_graph.steps import drop
-from specreason_graph.usage import used
-from specreason_graph.writing import Bounds, Collected, collect
+from specreason_graph.generation.collect import Bounds, Collected, collect
+from specreason_graph.generation.usage import used
+from specreason_graph.loop.reply import Answer, Trimmed, answers_in_last_step, reply
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.steps import drop
 
 _AS_JSON = "The answer as JSON that satisfies this schema: {schema}\n\n"
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-from specreason_graph.ending import closes_loop, was_handed_over, why_ended
+from specreason_graph.contract.events import StepJudged, StepKept, StepRejected, StepUnsure
+from specreason_graph.contract.state import Evidence, Pending, RejectReason, SpecReasonState, Update, Verdict, Writing
 from specreason_graph.endpoint.protocol import Usage
-from specreason_graph.events import StepJudged, StepKept, StepRejected, StepUnsure
-from specreason_graph.evidence import DraftedToken, as_base_reads, ask, free_evidence
-from specreason_graph.human import decision, is_unsure
-from specreason_graph.record import accepted_step
-from specreason_graph.run import Run
-from specreason_graph.scoring import Decision
-from specreason_graph.state import Evidence, Pending, RejectReason, SpecReasonState, Update, Verdict, Writing
-from specreason_graph.steps import drop
-from specreason_graph.usage import discarded, used
+from specreason_graph.generation.usage import discarded, used
+from specreason_graph.judging.evidence import DraftedToken, as_base_reads, ask, free_evidence
+from specreason_graph.judging.scoring import Decision
+from specreason_graph.loop.ending import closes_loop, was_handed_over, why_ended
+from specreason_graph.loop.human import decision, is_unsure
+from specreason_graph.loop.record import accepted_step
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.steps import drop
 
 _UNASKED = Usage(0, 0, 0)
 

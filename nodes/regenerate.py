@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from specreason_graph.ending import closes_loop, why_ended
-from specreason_graph.events import StepKept
-from specreason_graph.record import base_step, ids_of
-from specreason_graph.run import Run
-from specreason_graph.state import Ended, SpecReasonState, Step, Update, Writing
-from specreason_graph.steps import next_step
+from specreason_graph.contract.events import StepKept
+from specreason_graph.contract.state import Ended, SpecReasonState, Step, Update, Writing
+from specreason_graph.loop.ending import closes_loop, why_ended
+from specreason_graph.loop.record import base_step, ids_of
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.steps import next_step
 
 
 async def regenerate(state: SpecReasonState, run: Run) -> Update:

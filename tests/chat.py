@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from specreason_graph import ChatSpecReason, Pair
-from specreason_graph.background import wait_for
 from specreason_graph.testing import Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.use.background import wait_for
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 12."]

@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from real_vllm.servers import plan, serving
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
-from specreason_graph.state import SpecReasonState, Step
+from specreason_graph.contract.state import SpecReasonState, Step
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
 

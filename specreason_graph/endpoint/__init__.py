@@ -1,6 +1,6 @@
 """Clients of the model servers: one interface, two dialects. Knows nothing of LangGraph."""
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint.llamacpp import LlamaCppEndpoint
 from specreason_graph.endpoint.protocol import Endpoint
 from specreason_graph.endpoint.replicas import Replicas

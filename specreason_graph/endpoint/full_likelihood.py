@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from specreason_graph.contract.errors import ConfigError, EndpointRefused
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Likelihood, Usage
-from specreason_graph.errors import ConfigError, EndpointRefused
 
 PROVEN = ("0.32.0",)
 """vLLM versions whose values equal `prompt_logprobs` (tests/endpoint/test_full_likelihood.py)."""

@@ -16,9 +16,8 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
-from specreason_graph.config import EndpointConfig
-from specreason_graph.endpoint.ids import encoded
-from specreason_graph.errors import (
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import (
     ContextOverflow,
     EndpointError,
     EndpointFailed,
@@ -28,6 +27,7 @@ from specreason_graph.errors import (
     MalformedResponse,
     TruncatedResponse,
 )
+from specreason_graph.endpoint.ids import encoded
 
 _KEEP_ALIVE = 4.0  # seconds; vLLM drops idle connections after 5
 _CONNECT = 10.0  # seconds for a connection; a server that takes as long is not asked a second time

@@ -8,7 +8,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import (
     FREE,
@@ -27,7 +28,6 @@ from specreason_graph.endpoint.protocol import (
     Usage,
 )
 from specreason_graph.endpoint.slots import Slots
-from specreason_graph.errors import ConfigError, NoLogprobs, TruncatedResponse
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from contextlib import aclosing, contextmanager
 from copy import copy
 from typing import Any, TypeVar
 
+from specreason_graph.contract.errors import ConfigError, EndpointError, EndpointUnreachable
 from specreason_graph.endpoint.http import is_passing
 from specreason_graph.endpoint.protocol import (
     FREE,
@@ -29,7 +30,6 @@ from specreason_graph.endpoint.protocol import (
     Rendered,
     Sampling,
 )
-from specreason_graph.errors import ConfigError, EndpointError, EndpointUnreachable
 
 _COOL_DOWN = 30.0  # seconds in which a server that failed is asked only if no other one answers
 

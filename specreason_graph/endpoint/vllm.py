@@ -10,7 +10,8 @@ from contextlib import aclosing
 from copy import copy
 from typing import Any
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import (
@@ -31,7 +32,6 @@ from specreason_graph.endpoint.protocol import (
     Usage,
 )
 from specreason_graph.endpoint.spelling import plain_pieces, token_widths
-from specreason_graph.errors import ConfigError, NoLogprobs, TruncatedResponse
 
 
 class VllmEndpoint:

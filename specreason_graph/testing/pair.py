@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from specreason_graph.config import PairConfig
+from specreason_graph.contract.config import PairConfig
 from specreason_graph.testing.script import Script
 from specreason_graph.testing.server import ScriptedServer
 from specreason_graph.testing.template import TemplateName

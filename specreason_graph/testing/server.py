@@ -14,7 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import SecretStr
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.testing.completions import Completions
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.inference import INFERENCE, inference

@@ -11,9 +11,9 @@ from paced_runs import JUDGE, MODES, PRESET
 from paced_traces import Trace, TraceStep, synthetic
 
 from specreason_graph import Pair
-from specreason_graph.predict import Mode, Steps, speedup
-from specreason_graph.profiles import Profile, profiles
 from specreason_graph.testing import Script, scripted_pair
+from specreason_graph.tools.predict import Mode, Steps, speedup
+from specreason_graph.tools.profiles import Profile, profiles
 
 LENGTHS = Lengths(opening=64, request=70, cue=2, answer=3)
 # Base prefills 1000 tokens a second and the draft 10,000; a round trip is 10 ms, a token 100 ms and 10 ms.

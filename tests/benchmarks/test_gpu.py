@@ -15,15 +15,15 @@ from gpu_models import boundary, models, shapes, with_decode
 from gpu_results import Results
 from gpu_runs import ForcedAcceptance
 from gpu_tables import show
-from launch.processes import Processes
 from real_vllm import environment
 from real_vllm.servers import plan as real_plan
 from rich.console import Console
+from tools.launch.processes import Processes
 
-from specreason_graph.errors import ConfigError
-from specreason_graph.launch import LaunchPlan
-from specreason_graph.launch.command import commands
-from specreason_graph.state import Evidence
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.state import Evidence
+from specreason_graph.tools.launch import LaunchPlan
+from specreason_graph.tools.launch.command import commands
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 ABOUT = {

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from paced_traces import RECORDED, Trace, TraceStep, record, recorded, synthetic
 
-from specreason_graph.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError
 from specreason_graph.testing import Script, tokenizer
 
 MIXED = Trace((TraceStep(23, 23, True), TraceStep(40, 7, False), TraceStep(2, 2, True), TraceStep(9, 30, False)), 1)

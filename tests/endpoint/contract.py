@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.testing import Pace, Script, ScriptedServer
 from specreason_graph.testing.template import TemplateName
@@ -73,8 +73,8 @@ def scripted(tokenizer: TokenizerName, template: TemplateName, *, scale_out: boo
 @contextmanager
 def llamacpp() -> Iterator[Opened]:
     """A small real model under llama.cpp, started once."""
-    from specreason_graph.embedded import embedded_pair
-    from specreason_graph.weights import pull
+    from specreason_graph.models.embedded import embedded_pair
+    from specreason_graph.models.weights import pull
 
     with embedded_pair(pull("cross-tokenizer")) as pair:
 

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 import pytest
 from pydantic import SecretStr
 
+from specreason_graph.contract.errors import ContextOverflow, EndpointError, EndpointRefused
 from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.protocol import FREE, Chunk, End, Form, Marker, Sampling
-from specreason_graph.errors import ContextOverflow, EndpointError, EndpointRefused
 
 from .contract import MATHS, SHORT, UNICODE, Engine, Opened, llamacpp, scripted, vllm
 

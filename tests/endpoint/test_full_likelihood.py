@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.full_likelihood import PROVEN
 from specreason_graph.endpoint.protocol import Likelihood
 from specreason_graph.endpoint.vllm import VllmEndpoint
-from specreason_graph.errors import ConfigError
 from specreason_graph.testing import Script, ScriptedServer
 
 from .contract import MATHS, Engine, Opened, scripted, vllm

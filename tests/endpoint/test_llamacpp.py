@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint import connect
 
 

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import pytest
 
-from specreason_graph.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import ConfigError, EndpointFailed, EndpointUnreachable, TruncatedResponse
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.protocol import Chunk, Sampling
-from specreason_graph.errors import ConfigError, EndpointFailed, EndpointUnreachable, TruncatedResponse
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 
 PROMPT = [5, 6, 7]

@@ -10,10 +10,8 @@ from contextlib import aclosing
 
 import pytest
 
-from specreason_graph.config import EndpointConfig
-from specreason_graph.endpoint.protocol import Chunk, Sampling
-from specreason_graph.endpoint.vllm import VllmEndpoint
-from specreason_graph.errors import (
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import (
     ConfigError,
     ContextOverflow,
     EndpointFailed,
@@ -24,6 +22,8 @@ from specreason_graph.errors import (
     NoLogprobs,
     TruncatedResponse,
 )
+from specreason_graph.endpoint.protocol import Chunk, Sampling
+from specreason_graph.endpoint.vllm import VllmEndpoint
 from specreason_graph.testing import Fault, Script, ScriptedServer
 
 PROMPT = [5, 6, 7]

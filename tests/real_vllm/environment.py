@@ -17,7 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
-from specreason_graph.weights import pull
+from specreason_graph.models.weights import pull
 
 VERSION = "0.32.0"
 """The vLLM that is tested."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from specreason_graph.config import Environment, PairConfig
+from specreason_graph.contract.config import Environment, PairConfig
 
 from . import environment
 
@@ -42,7 +42,7 @@ def up(folder: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
     """`specreason up` with a plan, from when it serves; `folder/env` is the environment."""
     file, env = folder / "pair.toml", folder / "env"
     file.write_text(text)
-    command = [sys.executable, "-m", "specreason_graph.cli", "up", str(file), "--env-file", str(env)]
+    command = [sys.executable, "-m", "specreason_graph.tools.cli", "up", str(file), "--env-file", str(env)]
     with (
         (folder / "err").open("w") as err,
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err) as launcher,

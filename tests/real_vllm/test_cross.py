@@ -15,11 +15,11 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
-from specreason_graph.catalog import builtin
-from specreason_graph.embedded import embedded_pair
-from specreason_graph.scoring import label_distribution
-from specreason_graph.state import SpecReasonState
-from specreason_graph.weights import pull
+from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.judging.scoring import label_distribution
+from specreason_graph.models.embedded import embedded_pair
+from specreason_graph.models.weights import pull
 
 from .servers import BLOCK
 
@@ -178,7 +178,7 @@ def specreason(config: PairConfig, *arguments: str) -> subprocess.CompletedProce
         "SPECREASON_DRAFT_URL": config.draft.base_url,
         "SPECREASON_API_KEY": config.base.api_key.get_secret_value(),
     }
-    command = [sys.executable, "-m", "specreason_graph.cli", *arguments]
+    command = [sys.executable, "-m", "specreason_graph.tools.cli", *arguments]
     return subprocess.run(
         command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=200, check=False
     )

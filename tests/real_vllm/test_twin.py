@@ -12,8 +12,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
-from specreason_graph.catalog import builtin
-from specreason_graph.state import Step
+from specreason_graph.contract.state import Step
+from specreason_graph.judging.catalog import builtin
 
 from .servers import plan, serving
 

@@ -1,0 +1,71 @@
+"""What a run tells while it runs: the `custom` stream mode. Plain dicts, one of the shapes below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Discriminator
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
+
+from specreason_graph.contract.state import Ended, RejectReason, Step, Verdict
+
+
+class StepDrafted(TypedDict):
+    """The draft model wrote a step."""
+
+    event: Literal["step_drafted"]
+    index: int
+    text: str
+
+
+class StepJudged(TypedDict):
+    """The judge decided on it."""
+
+    event: Literal["step_judged"]
+    index: int
+    verdict: Verdict
+
+
+class StepUnsure(TypedDict):
+    """The score is inside `ask_band`: the run waits for a person."""
+
+    event: Literal["step_unsure"]
+    index: int
+
+
+class StepRejected(TypedDict):
+    """It was thrown away; base writes the step next."""
+
+    event: Literal["step_rejected"]
+    index: int
+    reason: RejectReason | None
+
+
+class StepKept(TypedDict):
+    """A step became part of the reasoning: a draft that was accepted, or one that base or a person wrote."""
+
+    event: Literal["step_accepted", "step_regenerated", "step_edited"]
+    step: Step
+
+
+class AnswerToken(TypedDict):
+    """A piece of the answer."""
+
+    event: Literal["answer_token"]
+    text: str
+
+
+class ReasoningEnded(TypedDict):
+    """The reasoning is over."""
+
+    event: Literal["reasoning_ended"]
+    ended: Ended
+
+
+Event = Annotated[
+    StepDrafted | StepJudged | StepUnsure | StepRejected | StepKept | AnswerToken | ReasoningEnded,
+    Discriminator("event"),
+]
+"""Any of them; `pydantic.TypeAdapter(Event)` checks one, and gives their JSON schema."""
+Emit = Callable[[Event], None]

@@ -1,0 +1,147 @@
+"""What one run may choose: the graph's `context_schema`, and the form in LangGraph Studio.
+
+Addresses and keys are not here (see `config.py`): a run may only *name* a configured pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from specreason_graph.contract.errors import checked
+
+ScoreMethod = Literal["greedy", "mean", "median"]
+Role = Literal["base", "draft"]
+MAX_STEPS = 5000
+Score = Annotated[float, Field(ge=-30, le=9)]
+
+
+class Settings(BaseModel):
+    """Knobs of one run; `None` takes the preset's value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pair: str = Field(default="default", description="Name of the configured pair of models that runs")
+    preset: str | None = Field(
+        default=None,
+        description="How the pair's reasoning opens, steps and closes; None finds it by model name",
+    )
+    judge: str | None = Field(
+        default=None,
+        description="Judge: `paper` (score 0-9), `yes-no`, `strict` or `likelihood`; None: the preset's",
+    )
+    policy: str | None = Field(
+        default=None,
+        description="`threshold` on the judge's score, or the name of a fitted policy; None: the preset's",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=-30,
+        le=9,
+        description="A step is accepted at or above it: a score, a log-probability or a fitted probability",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    score_method: ScoreMethod | None = Field(
+        default=None,
+        description="What becomes of the label distribution: likeliest label, mean, or median",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    spots: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="At how many of the draft's least sure tokens base is asked how likely it finds them",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    ask_band: tuple[Score, Score] | None = Field(
+        default=None,
+        description="Lowest and highest score, in the threshold's units, at which a person is asked instead; needs a "
+        "checkpointer",
+        json_schema_extra={"langgraph_nodes": ["judge"]},
+    )
+    first_steps: int = Field(default=0, ge=0, description="The first n steps are written by base (paper, section 4.2)")
+    base_steps_after_reject: int = Field(
+        default=1,
+        ge=1,
+        description="How many steps base writes in a row after a reject, the rejected one included",
+    )
+    reasoning_budget: int = Field(
+        default=8192, ge=1, description="Tokens of kept reasoning before the answer is forced"
+    )
+    answer_budget: int = Field(default=1024, ge=1, description="Tokens of the answer")
+    step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
+    max_steps: int = Field(default=500, ge=1, le=MAX_STEPS, description="Kept steps before the answer is forced")
+    deadline: float | None = Field(
+        default=None,
+        gt=0,
+        description="Active seconds of the run, answer included; time between resumes does not count",
+    )
+    answer_reserve: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds of the deadline kept for the answer; only used with a deadline",
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature; 0 is greedy")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling")
+    seed: int = Field(default=0, ge=0, description="Seed of the run; each request derives its own from it")
+    look_ahead: bool | None = Field(
+        default=None,
+        description="The draft goes on with the next step while base judges one; None: where the servers allow it",
+    )
+    hedge: bool | None = Field(
+        default=None,
+        description="Base begins its own version of a step with the draft, in case of a reject; None: where the "
+        "servers allow it",
+    )
+    hedges: int = Field(
+        default=32, ge=0, description="Hedges of all runs together; past base's batch they would make other runs wait"
+    )
+    answer_by: Role = Field(default="base", description="Which model writes the answer")
+    answer_schema: dict[str, Any] | None = Field(
+        default=None,
+        description="JSON schema that the answer has to satisfy; it is then always written in a phase of its own",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+    answer_stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(),
+        max_length=4,
+        description="Texts that end the answer and are left out of it; the reasoning may hold them",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+
+    @model_validator(mode="after")
+    def _room_for_reasoning(self) -> Self:
+        if self.deadline is not None and self.answer_reserve >= self.deadline:
+            raise ValueError(f"answer_reserve {self.answer_reserve:g} s leaves nothing of deadline {self.deadline:g} s")
+        return self
+
+    @model_validator(mode="after")
+    def _a_band_from_low_to_high(self) -> Self:
+        if self.ask_band is not None and self.ask_band[0] > self.ask_band[1]:
+            raise ValueError(f"ask_band {self.ask_band} must begin with the lower score")
+        return self
+
+    @property
+    def recursion_limit(self) -> int:
+        """Super-steps that a run with these settings can need; pass it in the graph's config."""
+        return 4 * self.max_steps + 16
+
+    def overridden(self, by: object) -> Settings:
+        """These settings with a run's own on top: a `Settings`, a mapping that may hold other keys, or neither.
+
+        Raises:
+            ConfigError: a value is impossible; the message names the field.
+        """
+        if isinstance(by, Settings):
+            chosen = by._chosen()
+        elif isinstance(by, Mapping):  # a parent graph's own context, handed down as it is
+            chosen = {name: by[name] for name in type(self).model_fields if name in by}
+        else:
+            return self
+        return checked(Settings, {**self._chosen(), **chosen})
+
+    def _chosen(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}

@@ -1,0 +1,78 @@
+"""From what base said about a step to accept or reject. Pure functions: any recorded step can be judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp
+
+from specreason_graph.contract.settings import ScoreMethod
+from specreason_graph.contract.state import RejectReason, Spot
+from specreason_graph.endpoint.protocol import Reading
+
+Decision = tuple[bool, float | None, RejectReason | None]
+"""Accepted or not, the score, and why not."""
+
+
+def label_distribution(reading: Reading, label_ids: Mapping[str, int]) -> tuple[dict[str, float], bool]:
+    """Probability of each label that the server lists, and whether the likeliest token is a label.
+
+    Probabilities are over the whole vocabulary, so they sum to the label mass; a label below the server's top
+    list counts as 0.
+    """
+    probs = {label: exp(reading.logprobs[i]) for label, i in label_ids.items() if i in reading.logprobs}
+    return probs, reading.likeliest in label_ids.values()
+
+
+def label_score(probs: Mapping[str, float], labels: Sequence[str], method: ScoreMethod) -> float:
+    """The score in 0..len(labels)-1: the likeliest label's place (paper), the mean, or the median place.
+
+    The median is the highest place t with P(score >= t) >= 0.5, so "median >= threshold" asks whether base holds
+    the step for that good more likely than not.
+    """
+    mass = sum(probs.values())
+    weights = [probs.get(label, 0.0) / mass for label in labels]
+    if method == "greedy":
+        return float(max(range(len(labels)), key=weights.__getitem__))
+    if method == "mean":
+        return sum(place * weight for place, weight in enumerate(weights))
+    at_least = 0.0
+    for place in reversed(range(len(labels))):
+        at_least += weights[place]
+        if at_least >= 0.5:
+            return float(place)
+    return 0.0
+
+
+def decide_by_labels(
+    probs: Mapping[str, float],
+    labels: Sequence[str],
+    *,
+    says_label: bool,
+    method: ScoreMethod,
+    threshold: float,
+) -> Decision:
+    """Accept at or above the threshold; what is no label is a reject with a reason, never a score of 0."""
+    if not probs:
+        return False, None, "no_labels"
+    if not says_label:
+        return False, None, "no_label"
+    score = label_score(probs, labels, method)
+    return (True, score, None) if score >= threshold else (False, score, "score")
+
+
+def decide_by_likelihood(spots: Sequence[Spot], *, threshold: float) -> Decision:
+    """Accept when base finds none of the asked tokens less likely than the threshold (a log-probability)."""
+    score = min(spot["base_logprob"] for spot in spots)
+    return (True, score, None) if score >= threshold else (False, score, "likelihood")
+
+
+def least_sure(logprobs: Sequence[float], count: int) -> list[int]:
+    """Places of the `count` lowest log-probabilities, in rising order of place."""
+    return sorted(sorted(range(len(logprobs)), key=logprobs.__getitem__)[:count])
+
+
+def base_logprob(reading: Reading, token: int) -> tuple[float, bool]:
+    """Base's log-probability of a token, and whether it is only an upper bound (not among those listed)."""
+    if token in reading.logprobs:
+        return reading.logprobs[token], False
+    return min(reading.logprobs.values()), True

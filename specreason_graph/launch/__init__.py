@@ -1,7 +1,0 @@
-"""Starts the two vLLM servers of a pair, checks them, and stops them; vLLM itself is never imported."""
-
-from specreason_graph.launch.launcher import running
-from specreason_graph.launch.plan import LaunchPlan, load_plan
-from specreason_graph.launch.server import Progress
-
-__all__ = ["LaunchPlan", "Progress", "load_plan", "running"]

@@ -1,0 +1,43 @@
+"""A run as one JSON object: what `specreason solve --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict, cast
+
+from specreason_graph.contract.state import Ended, SpecReasonState, Step, UsageByRole
+
+
+class Report(TypedDict):
+    """What a run came to; `answer` is None when there is none, `ended` when it was stopped while reasoning."""
+
+    answer: str | None
+    steps: list[Step]
+    ended: Ended | None
+    usage: UsageByRole
+    seconds: float
+
+
+_PRIVATE = ("ids", "closes")
+
+
+def report(state: SpecReasonState) -> Report:
+    """The report on a run from its (final or unfinished) state."""
+    return Report(
+        answer=state.get("specreason_answer"),
+        steps=[_public(step) for step in state.get("specreason_steps", ())],
+        ended=state.get("specreason_ended"),
+        usage=state.get("specreason_usage", {}),
+        seconds=state.get("specreason_seconds", 0.0),
+    )
+
+
+def acceptance(steps: Sequence[Step]) -> tuple[int, int]:
+    """How many drafted steps were accepted, of how many that were judged."""
+    judged = [step["accepted"] for step in steps if step["accepted"] is not None]
+    return sum(judged), len(judged)
+
+
+def _public(step: Step) -> Step:
+    """A step without what only the ledgers need."""
+    return cast(Step, {key: value for key, value in step.items() if key not in _PRIVATE})

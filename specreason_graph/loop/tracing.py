@@ -1,0 +1,233 @@
+"""Each request to a model as a LangChain run below the node that made it, with its tokens; free where none listens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from copy import copy
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks.manager import ahandle_event
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    var_child_runnable_config,
+)
+from langchain_core.utils.uuid import uuid7
+
+from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.endpoint.protocol import (
+    FREE,
+    ChatMessage,
+    Chunk,
+    Encoded,
+    Endpoint,
+    Form,
+    Likelihood,
+    Marker,
+    ModelCard,
+    Readings,
+    Rendered,
+    Sampling,
+    Usage,
+)
+from specreason_graph.models.pair import Pair
+
+
+@contextmanager
+def told_below(config: RunnableConfig | None) -> Iterator[RunnableConfig]:
+    """Around a chat model's call: what it calls in turn is told as children of its run, which gets its id here.
+
+    LangChain tells a model its run when it is invoked, but not when it streams; and LangGraph goes by the config of
+    the surrounding context.
+    """
+    config = ensure_config(config)
+    callbacks = get_async_callback_manager_for_config(config)
+    if not callbacks.handlers:
+        yield config
+        return
+    run_id = config.get("run_id") or uuid7()
+    children = callbacks.copy()
+    children.parent_run_id = run_id
+    token = var_child_runnable_config.set({"callbacks": children, "configurable": config.get("configurable", {})})
+    try:
+        yield {**config, "callbacks": callbacks, "run_id": run_id}
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def traced(pair: Pair, config: RunnableConfig) -> Pair:
+    """A view of the pair for one node, whose requests are told to the node's callbacks; the pair where it has none."""
+    callbacks = _listening(config)
+    if callbacks is None:
+        return pair
+    answers = config.get("metadata", {}).get("langgraph_node") == "finalize"
+    view = copy(pair)
+    view.base = TracedEndpoint(pair.base, "answer" if answers else "regenerate", callbacks)
+    view.draft = TracedEndpoint(pair.draft, "answer" if answers else "draft", callbacks)
+    return view
+
+
+def _listening(config: RunnableConfig | None) -> AsyncCallbackManager | None:
+    callbacks = config.get("callbacks") if config else None
+    return callbacks if isinstance(callbacks, AsyncCallbackManager) and callbacks.handlers else None
+
+
+class Edge(Runnable[SpecReasonState, str]):
+    """Where the graph goes on: a run of its own where anything listens, and no more than the call where nothing does.
+
+    LangGraph would set a run and a task up for every function (and a thread, for one that is not async).
+    """
+
+    def __init__(self, way: Callable[[SpecReasonState], str]) -> None:
+        self.name = way.__name__
+        self._way = way
+
+    def invoke(self, input: SpecReasonState, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """The name of the way, of those that the edge has."""
+        return self._way(input)
+
+    async def ainvoke(self, input: SpecReasonState, config: RunnableConfig | None = None, **kwargs: Any) -> str:
+        """Likewise."""
+        if _listening(config) is None:
+            return self._way(input)
+        return await self._acall_with_config(self._told, input, config)
+
+    async def _told(self, state: SpecReasonState) -> str:
+        return self._way(state)
+
+
+class TracedEndpoint:
+    """An endpoint that tells callbacks of its generations and readings (see `protocol.Endpoint` for the methods)."""
+
+    def __init__(self, endpoint: Endpoint, writes: str, callbacks: AsyncCallbackManager) -> None:
+        self._endpoint = endpoint
+        self._writes = writes
+        self._callbacks = callbacks
+
+    @property
+    def name(self) -> str:
+        """As of the endpoint."""
+        return self._endpoint.name
+
+    @property
+    def runs_on(self) -> bool:
+        """As of the endpoint."""
+        return self._endpoint.runs_on
+
+    async def pinned(self, session: str) -> TracedEndpoint:
+        """A view for one run."""
+        return TracedEndpoint(await self._endpoint.pinned(session), self._writes, self._callbacks)
+
+    async def card(self) -> ModelCard:
+        """As of the endpoint."""
+        return await self._endpoint.card()
+
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+        """As of the endpoint; no model is asked."""
+        return await self._endpoint.render(messages, template)
+
+    async def encode(self, text: str, *, control: bool = False) -> Encoded:
+        """As of the endpoint; no model is asked."""
+        return await self._endpoint.encode(text, control=control)
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """As of the endpoint; no model is asked."""
+        return await self._endpoint.decode(ids)
+
+    async def generate(
+        self,
+        prompt: Sequence[int],
+        *,
+        max_tokens: int,
+        sampling: Sampling,
+        boundary: str | None = None,
+        close: Marker | None = None,
+        form: Form = FREE,
+    ) -> AsyncGenerator[Chunk, None]:
+        """A run that ends with the text; one that is cut ends with what there is of it."""
+        run = await self._begun(self._writes, len(prompt))
+        text, usage = "", Usage(len(prompt), None, 0)
+        stream = self._endpoint.generate(
+            prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
+        )
+        try:
+            async with aclosing(stream):
+                async for chunk in stream:
+                    text += chunk.text
+                    usage = chunk.end.usage if chunk.end else usage + Usage(0, 0, len(chunk.ids))
+                    yield chunk
+        except Exception as error:
+            await run.on_llm_error(error)
+            raise
+        except BaseException:
+            await run.on_llm_end(_result(text, usage))
+            raise
+        await run.on_llm_end(_result(text, usage))
+
+    async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
+        """A run without text."""
+        run = await self._begun("judge", sum(map(len, prompts)))
+        try:
+            readings = await self._endpoint.read(prompts, top=top)
+        except BaseException as error:
+            await run.on_llm_error(error)
+            raise
+        await run.on_llm_end(_result("", readings.usage))
+        return readings
+
+    async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
+        """A run without text, begun when it is over: only then it is known whether there is one."""
+        likelihood = await self._endpoint.likelihood(prompt)
+        if likelihood is not None:
+            run = await self._begun("judge", len(prompt))
+            await run.on_llm_end(_result("", likelihood.usage))
+        return likelihood
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._endpoint.aclose()
+
+    async def _begun(self, what: str, tokens: int) -> AsyncCallbackManagerForLLMRun:
+        parent, run_id = self._callbacks, uuid7()
+        metadata = {**parent.metadata, "ls_model_name": (await self.card()).name, "ls_model_type": "llm"}
+        prompt = f"({tokens} token ids)"  # their text is in the steps of the run, and would have to be asked for
+        await ahandle_event(  # the manager's own `on_llm_start` forgets handlers where some of them run inline
+            parent.handlers,
+            "on_llm_start",
+            "ignore_llm",
+            {"name": what},
+            [prompt],
+            run_id=run_id,
+            parent_run_id=parent.parent_run_id,
+            tags=parent.tags,
+            metadata=metadata,
+            name=what,
+        )
+        return AsyncCallbackManagerForLLMRun(
+            run_id=run_id,
+            handlers=parent.handlers,
+            inheritable_handlers=parent.inheritable_handlers,
+            parent_run_id=parent.parent_run_id,
+            tags=parent.tags,
+            metadata=metadata,
+        )
+
+
+def _result(text: str, usage: Usage) -> LLMResult:
+    details = InputTokenDetails() if usage.cached_tokens is None else InputTokenDetails(cache_read=usage.cached_tokens)
+    message = AIMessage(
+        content=text,
+        usage_metadata=UsageMetadata(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            total_tokens=usage.prompt_tokens + usage.completion_tokens,
+            input_token_details=details,
+        ),
+    )  # without a model_name: handlers that add usage up would count it twice, here and in the reply
+    return LLMResult(generations=[[ChatGeneration(message=message)]])

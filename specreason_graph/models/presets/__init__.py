@@ -1,0 +1,76 @@
+"""Presets and judges: data files, one each. Nothing else in the code asks which pair it runs on.
+
+To add one, drop a TOML file beside the others, or build a `Preset`/`Judge` and pass it to `create_specreason`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from specreason_graph.contract.settings import ScoreMethod, Settings
+from specreason_graph.endpoint.protocol import Sampling
+
+
+class Judge(BaseModel):
+    """What base is asked about a step, and which of it is the score: a label, or the likelihood of its tokens.
+
+    Both can be asked at once, in one request: a judge of labels with `spots`, or one of likelihood with a `request`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str = Field(description="Where the wording and the numbers come from")
+    kind: Literal["labels", "likelihood"]
+    threshold: float
+    request: str = Field(default="", description="The user turn that asks for a label")
+    prefill: str = Field(default="", description="How base's reply begins; {open} is the preset's think marker")
+    labels: tuple[str, ...] = Field(default=(), description="Worst first; each must be one token behind the prefill")
+    method: ScoreMethod = "greedy"
+    spots: int = Field(default=0, ge=0, description="At how many of the draft's least sure tokens base is asked")
+
+    @model_validator(mode="after")
+    def _asks_for_its_score(self) -> Self:
+        if bool(self.request) != (len(self.labels) > 1):
+            raise ValueError("a request goes with two labels or more, and labels with a request")
+        if not (self.labels if self.kind == "labels" else self.spots):
+            raise ValueError(f"a judge of kind {self.kind!r} needs {'labels' if self.kind == 'labels' else 'spots'}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest threshold that means anything."""
+        return (0.0, len(self.labels) - 1.0) if self.kind == "labels" else (float("-inf"), 0.0)
+
+
+class Preset(BaseModel):
+    """How a pair reasons."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str = Field(description="Where the numbers come from")
+    kind: Literal["thinking", "instruct"] = Field(description="Think block then answer, or reasoning in the open")
+    base: str = Field(default="", description="Part of the base model's name, for finding the preset")
+    draft: str = Field(default="", description="Part of the draft model's name")
+    prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
+    boundary: str = "\n\n"
+    open: str = Field(default="", description="Opens the reasoning, where the chat template does not")
+    close: str = Field(default="", description="Marker that closes the reasoning; one token")
+    answer_cue: str = Field(description="Put behind reasoning to have the answer written")
+    judge: str = "paper"
+    threshold: float | None = Field(default=None, description="None takes the judge's own")
+    policy: str | None = Field(default=None, description="Fitted policy of this pair; None: threshold on the score")
+    template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
+    temperature: float = 0.6
+    top_p: float = 0.95
+
+    def sampling(self, settings: Settings, seed: int) -> Sampling:
+        """How tokens are drawn: a run's own temperature and top_p, else the preset's."""
+        return Sampling(
+            temperature=self.temperature if settings.temperature is None else settings.temperature,
+            top_p=self.top_p if settings.top_p is None else settings.top_p,
+            seed=seed,
+        )

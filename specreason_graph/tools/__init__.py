@@ -1,0 +1,1 @@
+"""What runs around the loop: the command line, bench, calibration, checks, and the launcher of servers."""

@@ -1,0 +1,121 @@
+"""One problem by one arm: base alone, draft alone, SpecReason as in the paper, and ours, all on the same prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage
+
+from specreason_graph.contract.settings import Role, Settings
+from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.generation.collect import Bounds, Collected, collect
+from specreason_graph.generation.usage import no_usage, used
+from specreason_graph.judging.catalog import Catalog
+from specreason_graph.loop.graph import create_specreason
+from specreason_graph.loop.report import Report, report
+from specreason_graph.models.conversation import chat_messages, digest, question_hash
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Preset
+from specreason_graph.tools.bench.chance import RandomAcceptance
+from specreason_graph.tools.bench.grading import graded
+from specreason_graph.tools.bench.outcome import Arm, Outcome, chosen_by
+from specreason_graph.tools.bench.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What every arm runs on; `settings` are those of ours, the others take their budgets and sampling from it."""
+
+    pair: Pair
+    preset: Preset
+    catalog: Catalog
+    settings: Settings
+
+    async def run(self, arm: Arm, problem: Problem, sample: int) -> Outcome:
+        """Have one arm answer, and grade what it wrote.
+
+        Raises:
+            ConfigError: settings that can't work on this pair.
+            EndpointError: a server failed.
+        """
+        settings = self.settings.overridden(by={"seed": self.settings.seed + sample})
+        if arm in ("base", "draft"):
+            text, found, first = await self._alone("base" if arm == "base" else "draft", problem, settings)
+        else:
+            text, found, first = await self._loop(problem, settings.overridden(by=chosen_by(arm)))
+        given, right = graded(problem, text)
+        return Outcome(
+            problem=problem.id,
+            arm=arm,
+            sample=sample,
+            expected=problem.answer,
+            given=given,
+            right=right,
+            ended=found["ended"] or "finished",
+            seconds=found["seconds"],
+            first_step_seconds=first,
+            steps=found["steps"],
+            usage=found["usage"],
+        )
+
+    async def _alone(self, role: Role, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+        """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
+        messages, preset = [HumanMessage(problem.text)], self.preset
+        pair = await self.pair.pinned(question_hash(messages))
+        began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
+        opening = await pair.opening(role, chat_messages(messages, preset), preset)
+        context = (await endpoint.card()).context
+        sampling = preset.sampling(settings, seed=int(digest([settings.seed, role])[:7], 16))
+        text = ""
+
+        def watch(piece: str) -> None:
+            nonlocal text, first
+            text += piece
+            if first is None and preset.boundary in text.lstrip():
+                first = time.perf_counter() - began
+
+        async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Collected:
+            bounds = Bounds(min(tokens, context - len(prompt)))
+            close = (await pair.closings(role, preset)).marker if reasoning else None
+            return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
+
+        room = context - len(opening.ids) - settings.answer_budget
+        parts = [await write(opening.ids, min(settings.reasoning_budget, room), reasoning=True)]
+        if parts[0].cut or preset.kind == "thinking":
+            cue = (await endpoint.encode(preset.answer_cue, control=True)).ids
+            text += preset.answer_cue
+            parts.append(await write(opening.ids.plus([*parts[0].ids, *cue]), settings.answer_budget, reasoning=False))
+        seconds = time.perf_counter() - began
+        usage = used(no_usage(), role, [part.end.usage for part in parts if part.end], seconds)
+        ended = "budget" if parts[0].cut else "finished"
+        return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first  # type: ignore[typeddict-item]
+
+    async def _loop(self, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+        graph = create_specreason(
+            pair=self.pair,
+            settings=settings,
+            presets=self.catalog.presets.values(),
+            judges=self.catalog.judges.values(),
+            policies=[*self.catalog.policies.values(), RandomAcceptance()],
+        ).compile()
+        state: Mapping[str, Any] = {}
+        began, first = time.perf_counter(), None  # now: a user compiles the graph once
+        async for part in graph.astream(
+            {"messages": [HumanMessage(problem.text)]},
+            {"recursion_limit": settings.recursion_limit},
+            stream_mode=["custom", "values"],
+            version="v2",
+        ):
+            if part["type"] == "values":
+                state = cast(Mapping[str, Any], part["data"])
+            elif first is None and cast(Any, part["data"])["event"] in ("step_accepted", "step_regenerated"):
+                first = time.perf_counter() - began
+        found = report(cast(SpecReasonState, state))
+        text = "".join(step["text"] for step in found["steps"])
+        if self.preset.kind == "thinking" or found["ended"] != "finished":
+            text += found["answer"] or ""
+        return text, Report({**found, "seconds": time.perf_counter() - began}), first

@@ -1,0 +1,153 @@
+"""Problems with known answers: files in the columns of the usual sets, or what reasoning-gym makes of a seed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.tools.extra import extra
+
+# The size that a reasoning-gym task is told, since some (acre) make other problems when it differs.
+_GYM_SIZE = 1_000
+_GYM_COUNT = 50
+_LETTERS = "ABCD"
+
+
+class _Columns(NamedTuple):
+    text: str
+    answer: str
+    wrong: tuple[str, ...] = ()
+
+
+_COLUMNS = (
+    _Columns("problem", "answer"),  # our own, MATH-500, AIME 2024 of HuggingFaceH4, AIME 2025
+    _Columns("Problem", "Answer"),  # AIME 2024 of Maxwell-Jia
+    _Columns("question", "answer"),  # GSM8K, AIME 2025
+    _Columns("Question", "Correct Answer", tuple(f"Incorrect Answer {i}" for i in (1, 2, 3))),  # GPQA
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question and its answer; `task` and `entry` are what reasoning-gym's verifier asks for."""
+
+    id: str
+    text: str
+    answer: str
+    task: str | None = None
+    entry: Mapping[str, Any] | None = None
+
+
+def load_problems(source: str, *, skip: int = 0, limit: int | None = None, seed: int = 0) -> list[Problem]:
+    """The problems of a .jsonl or .parquet file, or `count` of a reasoning-gym task (`gsm_symbolic:50`).
+
+    `skip` leaves out a file's first problems, and starts a task's `count` problems later; neither it nor `limit`
+    changes any problem. The seed makes a task's problems and the order of GPQA's options.
+
+    Raises:
+        ConfigError: there is no such file or task, it holds no problem, or it can't be read.
+    """
+    if skip < 0:
+        raise ConfigError(f"skip: {skip} is below 0; give the number of problems to leave out")
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: {limit} is below 1; leave it out to take every problem")
+    if source.endswith((".jsonl", ".parquet")):
+        return _from_file(Path(source), skip, limit, seed)
+    return _from_gym(source, skip, limit, seed)
+
+
+def _from_file(path: Path, skip: int, limit: int | None, seed: int) -> list[Problem]:
+    if not path.is_file():
+        raise ConfigError(f"problems: there is no file {path}")
+    rows = _parquet_rows(path) if path.suffix == ".parquet" else _jsonl_rows(path)
+    if skip >= len(rows):
+        raise ConfigError(f"problems: {path} holds {len(rows)} problems, none behind the first {skip}")
+    return [_from_row(path, index, row, seed) for index, row in rows[skip:][:limit]]
+
+
+def _jsonl_rows(path: Path) -> list[tuple[int, Any]]:
+    rows = []
+    # As bytes, since only there a line ends at \n alone, and not at the other line ends that JSON allows in a string.
+    with path.open("rb") as lines:
+        for index, line in enumerate(lines):
+            if not line.strip():
+                continue
+            try:
+                rows.append((index, json.loads(line)))
+            except ValueError as error:
+                raise ConfigError(f"problems: line {index + 1} of {path} is not JSON: {error}") from None
+            if not isinstance(rows[-1][1], dict):
+                raise ConfigError(f"problems: line {index + 1} of {path} is not a JSON object")
+    return rows
+
+
+def _parquet_rows(path: Path) -> list[tuple[int, Any]]:
+    parquet = extra("pyarrow.parquet", f"problems: reading {path.name}")
+    try:
+        return list(enumerate(parquet.read_table(path).to_pylist()))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"problems: {path} can't be read as parquet: {error}") from None
+
+
+def _from_row(path: Path, index: int, row: Mapping[str, Any], seed: int) -> Problem:
+    for columns in _COLUMNS:
+        values = [row.get(name) for name in (columns.text, columns.answer, *columns.wrong)]
+        if None not in values:
+            text, right, *wrong = (str(value).strip() for value in values)
+            if wrong:
+                text, answer = _with_options(text, [right, *wrong], Random(f"{seed}:{index}"))
+            else:
+                answer = _without_solution(right)
+            return Problem(f"{path.stem}:{index}", text, answer)
+    known = "; ".join(", ".join((columns.text, columns.answer, *columns.wrong)) for columns in _COLUMNS)
+    raise ConfigError(
+        f"problems: row {index + 1} of {path} has no problem with an answer: "
+        f"its columns are {', '.join(row) or 'none'}, but should hold one of: {known}"
+    )
+
+
+def _with_options(question: str, options: list[str], random: Random) -> tuple[str, str]:
+    """The question with its shuffled options, and the letter of the first of them as given."""
+    order = list(range(len(options)))
+    random.shuffle(order)
+    lines = "\n".join(f"{letter}) {options[i]}" for letter, i in zip(_LETTERS, order, strict=True))
+    text = f"{question}\n\n{lines}\n\nAnswer with the letter of the right option: A, B, C or D."
+    return text, _LETTERS[order.index(0)]
+
+
+def _without_solution(answer: str) -> str:
+    """GSM8K's answer is a worked solution, then `#### 1,200`."""
+    _, marker, final = answer.rpartition("####")
+    return re.sub(r"(?<=\d),(?=\d)", "", final.strip()) if marker else answer
+
+
+def _from_gym(source: str, skip: int, limit: int | None, seed: int) -> list[Problem]:
+    task, colon, number = source.partition(":")
+    count = int(number) if number.isdecimal() else 0 if colon else _GYM_COUNT
+    if count < 1:
+        raise ConfigError(f"problems: the count in {source} must be a whole number above 0, as in {task}:50")
+    gym = extra("reasoning_gym.factory", f"problems: {source}")
+    if task not in gym.DATASETS:
+        closest = ", ".join(get_close_matches(task, gym.DATASETS, cutoff=0.0))
+        raise ConfigError(
+            f"problems: {task!r} is neither a .jsonl or .parquet file nor a task of reasoning-gym; "
+            f"the closest tasks are {closest}"
+        )
+    try:
+        dataset = gym.create_dataset(task, seed=seed, size=max(_GYM_SIZE, skip + count))
+    except AssertionError as error:
+        raise ConfigError(f"problems: reasoning-gym can't make {task} from a seed alone ({error})") from None
+    asked = range(skip, skip + count)[:limit]
+    return [_from_entry(task, i, dataset[i]) for i in asked]
+
+
+def _from_entry(task: str, index: int, entry: Mapping[str, Any]) -> Problem:
+    # Tasks with many right answers (graph_color) give none; their verifier knows.
+    return Problem(f"{task}:{index}", entry["question"], entry["answer"] or "", task, entry)

@@ -1,0 +1,154 @@
+"""Labelled steps: drafted ones, the evidence on each, and whether base still comes to the right answer behind it.
+
+Base finishes the problem from the question on. Where that is right, the draft proposes a step, every judge gives
+its evidence, and base finishes again behind it: the step is bad if the answer is right no longer. A fine step is
+kept; in a bad one's place comes base's own, which is the next step of the completion that was right, so that every
+step is drafted behind reasoning that was still good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from langchain_core.messages import HumanMessage
+from typing_extensions import TypedDict
+
+from specreason_graph.contract.settings import Settings
+from specreason_graph.contract.state import Evidence, Writing
+from specreason_graph.generation.collect import Bounds, Collected, collect
+from specreason_graph.judging.catalog import SCORE_THRESHOLD, Catalog
+from specreason_graph.judging.evidence import DraftedToken, agreement, as_base_reads, ask
+from specreason_graph.loop.ending import closes_loop
+from specreason_graph.loop.record import base_step, ids_of
+from specreason_graph.loop.run import Run, open_run
+from specreason_graph.loop.steps import next_step
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Judge
+from specreason_graph.tools.bench.grading import graded
+from specreason_graph.tools.bench.problems import Problem
+
+
+class LabelledStep(TypedDict):
+    """A drafted step behind reasoning from which base comes to the right answer."""
+
+    text: str
+    own: str
+    """Base's own version of the step."""
+    fine: bool
+    """Whether base still comes to the right answer behind it."""
+    evidence: dict[str, Evidence]
+    """By judge."""
+
+
+class Chain(TypedDict):
+    """One problem: empty of steps where base alone does not solve it."""
+
+    problem: str
+    base_right: bool
+    steps: list[LabelledStep]
+
+
+_SETTINGS = {
+    "policy": SCORE_THRESHOLD,  # the preset's own may be another pair's
+    "look_ahead": False,
+    "hedge": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """How chains are made: on which pair, with which settings, and what base is asked about each step."""
+
+    pair: Pair
+    catalog: Catalog
+    settings: Settings
+    judges: Sequence[Judge]
+
+    async def of(self, problem: Problem) -> Chain:
+        """Draft, judge and label one problem's steps.
+
+        Raises:
+            ConfigError: settings that can't work on this pair.
+            EndpointError: a server failed.
+        """
+        state = {"messages": [HumanMessage(problem.text)]}
+        settings = self.settings.overridden(by=_SETTINGS)
+        run = await open_run(state, settings, {settings.pair: self.pair}, self.catalog, lambda _: None)  # type: ignore[arg-type]
+        plan = await _finished(run, [])
+        right = graded(problem, plan.text).right
+        steps: list[LabelledStep] = []
+        while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and run.has_room():
+            drafted, (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
+            ids = own["ids"]
+            last = not rest.text.strip() or bool(run.preset.close and run.preset.close in own["text"])
+            if drafted["text"].strip() and not closes_loop(run.steps, drafted["text"]):
+                tokens = await as_base_reads(run, drafted)
+                after, step = await self._labelled(run, problem, drafted, tokens, own, rest)
+                steps.append(step)
+                if step["fine"]:
+                    own, ids, rest, last = drafted, [token.id for token in tokens], after, drafted["closes"]
+            if last:
+                break
+            await _keep(run, own, ids)
+            plan = rest
+        return Chain(problem=problem.id, base_right=right, steps=steps)
+
+    async def _labelled(
+        self,
+        run: Run,
+        problem: Problem,
+        drafted: Writing,
+        tokens: Sequence[DraftedToken],
+        own: Writing,
+        rest: Collected,
+    ) -> tuple[Collected, LabelledStep]:
+        found: dict[str, Evidence] = {}
+        for judge in self.judges:
+            request = await run.pair.judge_request(judge, run.preset) if judge.labels else None
+            found[judge.name], _ = await ask(replace(run, judge=judge, request=request), drafted, tokens)
+            found[judge.name]["agreement"] = agreement(drafted["text"], own["text"])
+        same = drafted["text"] == own["text"]  # then what is behind it is known
+        after = rest if same else await _finished(run, [token.id for token in tokens], closed=drafted["closes"])
+        text = "".join(step["text"] for step in run.steps) + drafted["text"] + after.text
+        step = LabelledStep(text=drafted["text"], own=own["text"], fine=graded(problem, text).right, evidence=found)
+        return after, step
+
+
+async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Collected:
+    """What base writes behind a step, to the answer's end; nothing when an instruct model's turn is over."""
+    if closed and run.preset.kind == "instruct":
+        return Collected()
+    cue = (await run.pair.base.encode(run.preset.answer_cue, control=True)).ids if closed else []
+    tokens = run.settings.answer_budget + (0 if closed else run.settings.reasoning_budget - run.reasoning_tokens())
+    prompt = [*run.ledger("base"), *step, *cue]
+    bounds = Bounds(min(tokens, run.contexts["base"] - len(prompt)))
+    return await collect(run.pair.base, prompt, bounds, run.sampling("regenerate"))
+
+
+def _split(plan: Collected, boundary: str) -> tuple[Writing, Collected]:
+    """The next step of a completion, and what follows it. Whole tokens: the last may hold more than the boundary."""
+    ends = [*plan.starts[1:], len(plan.text)]
+    blank = len(plan.text) - len(plan.text.lstrip())
+    at = plan.text.find(boundary, blank)
+    first = len(ends) if at < 0 else 1 + next(i for i, end in enumerate(ends) if end >= at + len(boundary))
+    end = ends[first - 1]
+    step = Writing(
+        text=plan.text[:end],
+        ids=plan.ids[:first],
+        logprobs=plan.logprobs[:first],
+        starts=plan.starts[:first],
+        cut=False,
+        closes=first == len(ends),
+        closing=None,
+        cached_tokens=None,
+        seconds=0.0,
+    )
+    rest = Collected(
+        plan.text[end:], plan.ids[first:], plan.logprobs[first:], [start - end for start in plan.starts[first:]]
+    )
+    return step, rest
+
+
+async def _keep(run: Run, writing: Writing, base_ids: list[int]) -> None:
+    run.steps.append(base_step(run, writing, None, await ids_of(run, writing["text"], base_ids)))

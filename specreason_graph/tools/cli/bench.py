@@ -1,0 +1,119 @@
+"""`specreason bench`: base alone, draft alone, SpecReason as in the paper, and ours, on the same problems."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from specreason_graph.contract.config import PairConfig
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.settings import Settings
+from specreason_graph.judging.catalog import Catalog, builtin
+from specreason_graph.judging.policy import FittedPolicy
+from specreason_graph.loop.run import preset_of
+from specreason_graph.models.pair import Pair
+from specreason_graph.tools.bench.about import about
+from specreason_graph.tools.bench.arms import Arms
+from specreason_graph.tools.bench.journal import Journal, read_journal
+from specreason_graph.tools.bench.outcome import ARMS, chosen_by
+from specreason_graph.tools.bench.plots import accuracy_against_latency, where_time_went
+from specreason_graph.tools.bench.problems import load_problems
+from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, run_turns, turns
+from specreason_graph.tools.bench.table import bench_table, paired_lines
+from specreason_graph.tools.bench.totals import BenchReport, bench_report
+from specreason_graph.tools.bench.versions import versions
+from specreason_graph.tools.cli.options import (
+    Concurrency,
+    Limit,
+    PolicyFile,
+    ProblemSource,
+    Serve,
+    Skip,
+    with_pair,
+    with_policy,
+    with_settings,
+)
+from specreason_graph.tools.cli.progress import counting, stoppable
+
+
+@with_settings
+@with_pair
+def bench(
+    problems: ProblemSource,
+    settings: Settings,
+    serve: Serve,
+    arm: Annotated[list[str], typer.Option(help="Which arms run; a threshold may follow, as in ours@0.8")] = list(ARMS),  # noqa: B006
+    skip: Skip = 0,
+    limit: Limit = None,
+    samples: Annotated[int, typer.Option(min=1, help="Samples a problem; more than one needs a temperature")] = 1,
+    concurrency: Concurrency = 1,
+    policy_file: PolicyFile = None,
+    out: Annotated[Path, typer.Option(help="Where finished outcomes are kept, and gone on from")] = Path(
+        "runs/bench.jsonl"
+    ),
+    plots: Annotated[Path | None, typer.Option(help="Folder to write the plots to")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
+) -> None:
+    """Measure a pair: accuracy, wall-clock, acceptance and tokens of four ways to answer the same problems.
+
+    base and draft answer alone; paper is sequential SpecReason with the paper's judge (greedy score, threshold 7);
+    ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control.
+    """
+    for name in arm:
+        chosen_by(name)
+    todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
+    settings, policies = with_policy(settings, policy_file)
+    catalog = builtin().extended(policies=policies)
+    with serve(slots=concurrency) as config, stoppable(out):
+        asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency))
+    settings_of_run, records = read_journal(out)
+    report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
+    if plots is not None:
+        _plot(report, plots)
+    if as_json:
+        print(json.dumps(report))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
+    console.print(bench_table(report))
+    for line in paired_lines(report):
+        console.print(line)
+
+
+async def _run(
+    config: PairConfig,
+    catalog: Catalog,
+    settings: Settings,
+    problems: str,
+    todo: Sequence[Turn],
+    out: Path,
+    concurrency: int,
+) -> None:
+    async with Pair(config) as pair:
+        preset = await preset_of(pair, settings, catalog)
+        base, draft = (card.name for card in (await pair.cards()).values())
+        if preset.sampling(settings, seed=0).temperature == 0 and any(sample for _, _, sample in todo):
+            raise ConfigError("samples: at temperature 0 all samples are alike; give a --temperature, or one sample")
+        judge, policy = catalog.judging(settings, preset, base, draft)  # what can't work is said before anything runs
+        judging = {
+            "concurrency": concurrency,
+            "judge": judge.name,
+            "threshold": policy.threshold,
+            "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
+        }
+        journal = Journal(out, {**await about(pair, preset, settings, problems), **judging})
+        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings)
+        with counting("problems x arms", len(todo)) as done:
+            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+
+
+def _plot(report: BenchReport, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    accuracy_against_latency(report, folder / "accuracy.png")
+    where_time_went(report, folder / "time.png")

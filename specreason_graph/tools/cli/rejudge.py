@@ -1,0 +1,82 @@
+"""`specreason rejudge`: recorded runs under another threshold or policy, without any model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from specreason_graph.contract.errors import ConfigError, checked
+from specreason_graph.contract.settings import Settings
+from specreason_graph.judging.catalog import Catalog, builtin
+from specreason_graph.judging.policy import FittedPolicy, Policy, load_policy
+from specreason_graph.judging.rejudge import rejudge
+from specreason_graph.models.presets import Judge
+from specreason_graph.tools.bench.chance import RandomAcceptance
+from specreason_graph.tools.bench.journal import read_journal
+from specreason_graph.tools.bench.outcome import chosen_by
+from specreason_graph.tools.cli.options import PolicyFile, some_settings
+
+
+@some_settings("judge", "policy", "score_method", "spots")
+def rejudge_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of `specreason bench`")],
+    settings: Settings,
+    threshold: Annotated[list[float] | None, typer.Option(help="Acceptance threshold; several")] = None,
+    policy_file: PolicyFile = None,
+    arm: Annotated[str | None, typer.Option(help="Whose steps; all that were judged, if nothing is changed")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
+) -> None:
+    """Show from a recorded run what another threshold, judge or policy would have accepted.
+
+    Without any of these options each arm is judged with the settings that it ran with, which gives the same decisions.
+    """
+    about, outcomes = read_journal(run)
+    fitted = FittedPolicy.model_validate(about["policy"]) if about.get("policy") else None
+    own = load_policy(policy_file) if policy_file else None
+    catalog = builtin().extended(policies=[policy for policy in (fitted, own, RandomAcceptance()) if policy])
+    changed = {**settings.model_dump(exclude_unset=True), **({"policy": own.name} if own else {})}
+    steps: dict[str, list[Any]] = {}
+    for outcome in outcomes:
+        if outcome["steps"] and (arm or ("ours" if changed or threshold else outcome["arm"])) == outcome["arm"]:
+            steps.setdefault(outcome["arm"], []).extend(outcome["steps"])
+    if not steps:
+        judged = sorted({outcome["arm"] for outcome in outcomes if outcome["steps"]})
+        raise ConfigError(
+            f"arm: no judged step of {arm or 'ours'} is in {run}; there are {', '.join(judged) or 'none'}"
+        )
+    asked: Sequence[float | None] = threshold or [None]
+    rows = [
+        {"arm": name, "threshold": policy.threshold, **rejudge(found, judge, policy)}
+        for name, found in sorted(steps.items())
+        for at in asked
+        for judge, policy in [_judging(catalog, about, name, changed, at)]
+    ]
+    if as_json:
+        print(json.dumps({"run": str(run), "settings": about, "rejudged": rows}))
+    else:
+        Console(highlight=False).print(_table(rows))
+
+
+def _judging(
+    catalog: Catalog, about: Mapping[str, Any], arm: str, changed: Mapping[str, Any], threshold: float | None
+) -> tuple[Judge, Policy]:
+    """How an arm was judged, with what is changed on top."""
+    was = checked(Settings, about["settings"]).overridden(by=chosen_by(arm))
+    chosen = was.overridden(by={**changed, **({} if threshold is None else {"threshold": threshold})})
+    preset = catalog.preset(about["preset"], about["base_model"], about["draft_model"])
+    return catalog.judging(chosen, preset, about["base_model"], about["draft_model"])
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("arm", "threshold", "judged", "accepted", "would accept", "newly accepted", "newly rejected")
+    for row in rows:
+        rates = [f"{row[key]} ({row[key] / row['judged']:.0%})" for key in ("accepted", "would_accept")]
+        cells = [row["judged"], *rates, row["newly_accepted"], row["newly_rejected"]]
+        table.add_row(row["arm"], f"{row['threshold']:g}", *map(str, cells))
+    return table

@@ -1,0 +1,61 @@
+"""The pair that is examined, and what earlier checks found out for later ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from langchain_core.messages import HumanMessage
+
+from specreason_graph.contract.config import EndpointConfig, PairConfig
+from specreason_graph.contract.settings import Role, Settings
+from specreason_graph.judging.catalog import Catalog
+from specreason_graph.loop.run import preset_of
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Preset
+
+
+@dataclass(slots=True)
+class Case:
+    """A pair, and the run that is tried on it."""
+
+    config: PairConfig
+    pair: Pair
+    settings: Settings
+    catalog: Catalog
+    question: str
+    prompts: dict[Role, list[int]] = field(default_factory=dict)
+    latency: dict[Role, float] = field(default_factory=dict)
+    """Seconds that a call of one token takes with its prompt in the prefix cache."""
+    rates: dict[Role, float] = field(default_factory=dict)
+    """Tokens that one stream decodes a second."""
+
+    @property
+    def messages(self) -> list[HumanMessage]:
+        """The conversation."""
+        return [HumanMessage(self.question)]
+
+    def endpoint(self, role: Role) -> EndpointConfig:
+        """Where a role's server is."""
+        return self.config.base if role == "base" else self.config.draft
+
+    @property
+    def named(self) -> str | None:
+        """The preset, if it was named and so needs no model's name."""
+        return self.settings.preset or self.config.preset
+
+    async def preset(self) -> Preset:
+        """The run's preset.
+
+        Raises:
+            ConfigError: there is no such preset, or none fits.
+            EndpointError: it goes by the models' names, and a server does not tell.
+        """
+        if self.named is not None:
+            return self.catalog.preset(self.named, "", "")
+        return await preset_of(self.pair, self.settings, self.catalog)
+
+    async def prompt(self, role: Role) -> list[int]:
+        """Ids to go on from: the rendered question, or its bare text where that can't be had."""
+        if role not in self.prompts:
+            self.prompts[role] = (await self.pair.endpoint(role).encode(self.question)).ids
+        return self.prompts[role]

@@ -1,0 +1,148 @@
+"""What the gateway serves: pairs of models under their names, and how a request becomes a run on one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import AIMessageChunk
+from pydantic import SecretStr
+
+from specreason_graph.contract.config import PairConfig
+from specreason_graph.contract.errors import ConfigError, EndpointError
+from specreason_graph.contract.settings import Settings
+from specreason_graph.judging.policy import FittedPolicy
+from specreason_graph.models.pair import Pair
+from specreason_graph.use.chat_model import ChatSpecReason
+from specreason_graph.use.gateway.refusal import Refusal
+from specreason_graph.use.gateway.request import ChatRequest
+from specreason_graph.use.gateway.runs import Run, Runs
+
+_DEFAULT = "default"
+_ANSWERS_SHARE = 4
+"""A fourth of the context at most is kept for an answer because of `max_tokens`."""
+
+Piece = tuple[int, AIMessageChunk]
+"""A piece of a reply, with the index of its choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Pairs of models, a key, and the runs that go on."""
+
+    name: str
+    """Under which the pair called `default` is served; the others have their own."""
+    key: SecretStr
+    settings: Settings
+    """Of every run, where its request sets nothing else."""
+    pairs: Mapping[str, Pair]
+    model: ChatSpecReason
+    runs: Runs
+    keep_alive: float
+    """Seconds of silence in a stream."""
+    started: int = field(default_factory=lambda: int(time.time()))
+
+    async def begin(self, request: ChatRequest) -> Run[Piece]:
+        """Have a request answered.
+
+        Raises:
+            ConfigError: it asks for something impossible.
+            EndpointError: a server of the pair failed while being asked about its model.
+            Refusal: there is no such model, or too many requests wait already.
+        """
+        pair = str(request.specreason.get("pair", self._pair(request.model)))
+        if pair not in self.pairs:
+            raise ConfigError(f"pair: there is no {pair!r}; configured are {', '.join(sorted(self.pairs))}")
+        context = await self._context(self.pairs[pair])
+        longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
+        settings = request.settings(self.settings, pair, longest_answer)
+        return self.runs.begin(self._replies(request, settings))
+
+    async def cards(self) -> list[dict[str, Any]]:
+        """What is served, as `/v1/models` lists it; a pair whose servers were never reached is left out.
+
+        Raises:
+            EndpointError: none was.
+        """
+        cards, down = [], []
+        for name in (self.name, *(name for name in self.pairs if name != _DEFAULT)):
+            try:
+                cards.append(await self.card(name))
+            except EndpointError as error:
+                down.append(error)
+        if not cards:
+            raise down[0]
+        return cards
+
+    async def card(self, name: str) -> dict[str, Any]:
+        """What is served under a name.
+
+        Raises:
+            Refusal: nothing is.
+            EndpointError: a server of the pair failed.
+        """
+        pair = self.pairs[self._pair(name)]
+        models = {role: card.name for role, card in (await pair.cards()).items()}
+        card = {"id": name, "object": "model", "created": self.started, "owned_by": "specreason"}
+        return {**card, "max_model_len": await self._context(pair), "specreason": models}
+
+    def _pair(self, name: str) -> str:
+        pair = _DEFAULT if name == self.name else name
+        if pair not in self.pairs:
+            served = ", ".join(sorted({self.name, *self.pairs}))
+            raise Refusal(
+                404, f"model: there is no {name!r}; served are {served}", param="model", code="model_not_found"
+            )
+        return pair
+
+    async def _context(self, pair: Pair) -> int:
+        return min(card.context for card in (await pair.cards()).values())
+
+    async def _replies(self, request: ChatRequest, settings: Settings) -> AsyncIterator[Piece]:
+        """One choice after the other, each with a seed of its own."""
+        for index in range(request.n):
+            changes = {**settings.model_dump(exclude_unset=True), "seed": settings.seed + index}
+            async for piece in self.model.astream(request.chat(), **changes):
+                yield index, piece
+
+
+@asynccontextmanager
+async def opened(
+    configs: Mapping[str, PairConfig],
+    *,
+    key: SecretStr,
+    name: str = "specreason",
+    settings: Settings | None = None,
+    policies: Sequence[FittedPolicy] = (),
+    at_once: int = 8,
+    waiting: int = 64,
+    keep_alive: float = 10.0,
+) -> AsyncIterator[Gateway]:
+    """A gateway to these pairs; when the block ends, its runs are cancelled and its connections closed.
+
+    Args:
+        configs: the pairs by name; one is called `default`.
+        key: what clients must send as a bearer token.
+        name: under which the default pair is served.
+        settings: of every run, where its request sets nothing else.
+        policies: fitted policies that runs may name.
+        at_once: runs that go on at the same time.
+        waiting: more of them that may wait for their turn.
+        keep_alive: seconds after which a silent stream says that it is still there.
+
+    Raises:
+        ConfigError: `name` is the name of another pair.
+        EndpointError: the default pair's servers can't be asked about their models.
+    """
+    if name in configs.keys() - {_DEFAULT}:
+        raise ConfigError(f"served_name: {name!r} is the name of another pair; take a different one")
+    async with AsyncExitStack() as stack:
+        pairs = {pair: await stack.enter_async_context(Pair(config)) for pair, config in configs.items()}
+        await pairs[_DEFAULT].cards()
+        model = ChatSpecReason(pairs=pairs, policies=policies)
+        runs = Runs(at_once, waiting)
+        stack.push_async_callback(runs.stop)
+        yield Gateway(name, key, settings or Settings(), pairs, model, runs, keep_alive)

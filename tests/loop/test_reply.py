@@ -1,0 +1,54 @@
+"""The reply's pieces: joined they are what the whole would have been."""
+
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specreason_graph.contract.events import Event
+from specreason_graph.contract.state import Ended
+from specreason_graph.generation.usage import no_usage
+from specreason_graph.loop.reply import Pieces, Trimmed, usage_metadata
+
+TEXTS = st.lists(st.text(alphabet="a \n", max_size=4))
+
+
+@given(TEXTS)
+def test_pieces_of_a_text_join_to_it_without_the_blanks_around(texts: list[str]) -> None:
+    trimmed = Trimmed()
+    told = [trimmed.add(text) for text in texts]
+    assert "".join(told) == "".join(texts).strip()
+
+
+@given(TEXTS)
+def test_a_cue_is_told_with_the_answer_or_not_at_all(texts: list[str]) -> None:
+    trimmed = Trimmed(held="The answer is ")
+    told = "".join(trimmed.add(text) for text in texts)
+    assert told == (("The answer is " + "".join(texts)).strip() if "".join(texts).strip() else "")
+
+
+def kept(text: str) -> Event:
+    step: Any = {"text": text}
+    return {"event": "step_accepted", "step": step}
+
+
+@pytest.mark.parametrize("ended", get_args(Ended))
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_step_that_is_the_answer_is_never_told_as_reasoning(waits: bool, ended: Ended) -> None:
+    pieces = Pieces(last_step_waits=waits)
+    events: list[Event] = [kept("One.\n\n"), kept("Two."), {"event": "reasoning_ended", "ended": ended}]
+    told = "".join(pieces.of(event)[0] for event in events)
+    assert told == ("One." if waits and ended == "finished" else "One.\n\nTwo.")
+
+
+def test_what_was_cached_is_only_said_where_all_is_known() -> None:
+    usage = no_usage()
+    usage["base"] |= {"prompt_tokens": 10, "completion_tokens": 7, "cached_tokens": 4}
+    usage["draft"] |= {"prompt_tokens": 5, "completion_tokens": 9, "cached_tokens": 2}
+    metadata = usage_metadata(usage, answer_tokens=3)
+    assert (metadata["input_tokens"], metadata["output_tokens"], metadata["total_tokens"]) == (15, 16, 31)
+    assert metadata["output_token_details"] == {"reasoning": 13}
+    assert metadata["input_token_details"] == {"cache_read": 6}
+    usage["draft"]["cached_tokens"] = None
+    assert "cache_read" not in usage_metadata(usage, answer_tokens=3)["input_token_details"]

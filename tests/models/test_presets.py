@@ -1,0 +1,52 @@
+"""Presets and judges are data that fits together."""
+
+import pytest
+
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.models.presets import Judge, Preset
+
+CATALOG = builtin()
+
+
+@pytest.mark.parametrize("preset", CATALOG.presets.values(), ids=lambda preset: preset.name)
+def test_a_preset_names_its_source_and_a_judge_whose_range_holds_its_threshold(preset: Preset) -> None:
+    low, high = CATALOG.judge(preset.judge).bounds
+    assert preset.source
+    assert preset.threshold is None or low <= preset.threshold <= high
+    assert "{question}" in preset.prompt
+    assert bool(preset.open) == bool(preset.close) == (preset.kind == "thinking")
+
+
+@pytest.mark.parametrize("judge", CATALOG.judges.values(), ids=lambda judge: judge.name)
+def test_a_judge_names_its_source_and_can_reach_its_threshold(judge: Judge) -> None:
+    low, high = judge.bounds
+    assert judge.source
+    assert low <= judge.threshold <= high
+    assert bool(judge.labels) == bool(judge.request) == (judge.kind == "labels")
+
+
+@pytest.mark.parametrize(
+    ("base", "draft", "name"),
+    [
+        ("Qwen/QwQ-32B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "qwq-32b+r1-1.5b"),
+        ("Qwen/QwQ-32B", "Zyphra/ZR1-1.5B", "qwq-32b+zr1-1.5b"),
+        ("Skywork/Skywork-OR1-32B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "skywork-or1-32b+r1-1.5b"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "r1-70b+r1-1.5b"),
+        ("Qwen/Qwen3-32B", "Qwen/Qwen3-1.7B", "qwen3"),
+        ("qwen2.5-coder-1.5b-instruct-q4_k_m", "qwen2.5-coder-0.5b-instruct-q4_k_m", "qwen2.5-coder"),
+        ("qwen2.5-coder-0.5b-instruct-q4_k_m", "smollm2-135m-instruct-q4_1", "cross-tokenizer"),
+    ],
+)
+def test_a_known_pair_finds_its_preset_by_its_models_names(base: str, draft: str, name: str) -> None:
+    assert CATALOG.preset(None, base, draft).name == name
+
+
+def test_an_unknown_pair_is_told_what_to_choose() -> None:
+    with pytest.raises(ConfigError, match="`thinking` for models with a <think> block"):
+        CATALOG.preset(None, "some-model", "another")
+
+
+def test_a_users_own_preset_takes_part() -> None:
+    mine = CATALOG.presets["thinking"].model_copy(update={"name": "mine", "base": "some-model"})
+    assert CATALOG.extended([mine]).preset(None, "org/some-model-7b", "another").name == "mine"

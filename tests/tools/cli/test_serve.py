@@ -1,0 +1,141 @@
+"""`specreason serve` as a person or a script runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from openai import AuthenticationError, InternalServerError, OpenAI
+
+from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer
+
+from .conftest import Specreason, at, serving
+
+STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
+BASE, DRAFT = Script(STEPS, answer="12", scores=[9, 3, 9]), Script(STEPS)
+QUESTION: Any = [{"role": "user", "content": "How many legs have 3 cows?"}]
+
+
+@contextmanager
+def started(
+    servers: ScriptedPair, *options: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The command, and what it printed once it serves."""
+    command = [sys.executable, "-m", "specreason_graph.tools.cli", "serve", *at(servers), "--port", "0", *options]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("SPECREASON_")} | variables
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        exports: dict[str, str] = {}
+        while len(exports) < 1 + ("SPECREASON_GATEWAY_KEY" not in variables):
+            line = process.stdout.readline()
+            assert line.startswith("export "), process.communicate()[1]
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            exports[name] = value
+        try:
+            yield process, exports
+        finally:
+            process.kill()
+
+
+def client(exports: dict[str, str], **changes: str) -> OpenAI:
+    """OpenAI's own, as it finds the gateway in its environment."""
+    found = {"base_url": exports["OPENAI_BASE_URL"], "api_key": exports.get("OPENAI_API_KEY")} | changes
+    return OpenAI(**found, max_retries=0)  # type: ignore[arg-type]
+
+
+def test_it_prints_where_openai_s_clients_find_it_and_the_key_that_it_made_up() -> None:
+    with serving(BASE, DRAFT) as servers, started(servers, "--first-steps", "1") as (process, exports):
+        assert exports.keys() == {"OPENAI_BASE_URL", "OPENAI_API_KEY"}
+        assert exports["OPENAI_BASE_URL"].startswith("http://127.0.0.1:")
+        assert len(exports["OPENAI_API_KEY"]) > 30
+        with client(exports) as it:
+            reply = it.chat.completions.create(model="specreason", messages=QUESTION)
+        assert reply.choices[0].message.content == "12"
+        assert (reply.choices[0].model_extra or {})["specreason"]["acceptance_rate"] == 0.5
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "")
+    assert "scripted-base with scripted-draft as specreason" in err
+    assert exports["OPENAI_API_KEY"] not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_and_the_runs_that_go_on(number: signal.Signals, until: Callable[..., None]) -> None:
+    slow = ScriptedServer(DRAFT, template="think", model="scripted-draft", pace=Pace(ttft=60))
+    with serving(BASE, slow) as servers, started(servers) as (process, exports), ThreadPoolExecutor(1) as elsewhere:
+        with client(exports) as it:
+            asked = elsewhere.submit(it.chat.completions.create, model="specreason", messages=QUESTION)
+            until(lambda: servers.draft.running)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=10)
+            with pytest.raises(InternalServerError, match="the gateway is stopping"):
+                asked.result()
+        assert process.returncode == 0
+        assert "Traceback" not in err
+        until(lambda: not servers.draft.running)
+
+
+def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
+    with serving(BASE, DRAFT) as servers, started(servers, SPECREASON_GATEWAY_KEY="a secret") as (process, exports):
+        with client(exports, api_key="a secret") as it:
+            assert [model.id for model in it.models.list()] == ["specreason"]
+        with client(exports, api_key="a guess") as it, pytest.raises(AuthenticationError):
+            it.models.list()
+        process.terminate()
+        out, err = process.communicate(timeout=20)
+    assert exports.keys() == {"OPENAI_BASE_URL"}
+    assert "a secret" not in out + err
+
+
+def test_another_address_than_loopback_needs_a_key_and_warns() -> None:
+    with serving(BASE, DRAFT) as servers:
+        options = ["--host", "0.0.0.0", "--gateway-key", "a secret"]
+        with started(servers, *options, SPECREASON_GATEWAY_KEY="") as (process, exports):
+            assert exports["OPENAI_BASE_URL"].startswith("http://0.0.0.0:")
+            process.terminate()
+            _, err = process.communicate(timeout=20)
+    assert "0.0.0.0 can be reached from the network" in err
+
+
+def test_more_pairs_of_the_environment_are_served_under_their_names() -> None:
+    with serving(BASE, DRAFT) as servers:
+        pairs = json.dumps({"legs": servers.config.model_dump(mode="json")})
+        with started(servers, "--served-name", "mine", SPECREASON_PAIRS=pairs) as (_, exports), client(exports) as it:
+            assert [model.id for model in it.models.list()] == ["mine", "legs"]
+            assert it.chat.completions.create(model="legs", messages=QUESTION).choices[0].message.content == "12"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["--host", "0.0.0.0"], 2, "--gateway-key"),
+        (["--host", "no.such.host.invalid"], 2, "host: there is no address"),
+        (["--base-url", "http://127.0.0.1:9", "--draft-url", "http://127.0.0.1:9"], 1, "can't be reached"),
+        (["--threshold", "11"], 2, "threshold"),
+        (["--concurrency", "0"], 2, "--concurrency"),
+        (["--policy-file", "/no/such.json"], 2, "such.json"),
+    ],
+)
+def test_what_can_not_work_gets_one_clear_line(
+    options: list[str], status: int, says: str, specreason: Specreason
+) -> None:
+    done = specreason("serve", *options)
+    assert (done.status, done.out) == (status, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_port_that_is_taken_is_told(specreason: Specreason) -> None:
+    with serving(BASE, DRAFT) as servers:
+        port = servers.base.url.rpartition(":")[2]
+        done = specreason("serve", *at(servers), "--port", port)
+    assert (done.status, done.out) == (2, "")
+    assert f"port: can't listen at 127.0.0.1:{port}" in done.err

@@ -1,0 +1,88 @@
+"""A gateway on scripted servers, on a real port of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from openai import AsyncOpenAI
+from pydantic import SecretStr
+
+from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.use.gateway import Gateway, create_app, opened
+from specreason_graph.use.gateway.server import listening
+
+STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
+WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 12."]
+BASE = Script(STEPS, answer="There are 12 legs.", scores=[9, 3, 9])
+DRAFT = Script(WRONG)
+REASONING = "\n\n".join(STEPS)
+QUESTION: Any = [{"role": "user", "content": "How many legs have 3 cows?"}]
+KEY = "open sesame"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What runs."""
+
+    url: str
+    gateway: Gateway
+    servers: ScriptedPair
+
+    @property
+    def client(self) -> AsyncOpenAI:
+        """OpenAI's own, to be used as a context manager; it does not try again."""
+        return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0)
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """For what OpenAI's client would not send or show, likewise."""
+        return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
+
+
+def asking(**changes: Any) -> dict[str, Any]:
+    """The body of a request."""
+    return {"model": "specreason", "messages": QUESTION, **changes}
+
+
+def slow(script: Script, seconds_per_token: float = 0.02, *, role: str = "base", **options: Any) -> ScriptedServer:
+    """A server that takes its time, so that something can happen meanwhile."""
+    pace = Pace(seconds_per_token=seconds_per_token)
+    return ScriptedServer(script, template="think", model=f"scripted-{role}", pace=pace, **options)
+
+
+@asynccontextmanager
+async def served(
+    base: Script | ScriptedServer = BASE,
+    draft: Script | ScriptedServer = DRAFT,
+    *,
+    template: Any = "think",
+    **options: Any,
+) -> AsyncIterator[Served]:
+    """Run both model servers and the gateway in the loop of the test; its pairs are `default` and `other`."""
+    async with scripted_pair(base, draft, template=template) as servers:
+        configs = {"default": servers.config, "other": servers.config}
+        async with opened(configs, key=SecretStr(KEY), **options) as gateway:
+            with listening("127.0.0.1", 0) as listener:
+                config = uvicorn.Config(create_app(gateway), log_config=None, log_level="warning", lifespan="off")
+                server = uvicorn.Server(config)
+                serving = asyncio.create_task(server.serve(sockets=[listener]))
+                await until(lambda: server.started)
+                try:
+                    yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, servers)
+                finally:
+                    await gateway.runs.stop()
+                    server.should_exit = True
+                    await serving
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that happens by itself, five seconds at most."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)

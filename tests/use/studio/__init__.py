@@ -1,0 +1,1 @@
+"""Tests of `specreason_graph.use.studio`."""
