@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from specreason_graph.testing.events import EventSizes, joined
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.generation import Token, generate
 from specreason_graph.testing.model import ScriptedModel
@@ -32,6 +33,7 @@ class Completions:
     cache: PrefixCache
     reports_cached: bool
     max_logprobs: int
+    event_sizes: EventSizes
     served: int = 0
 
     async def answer(self, http: web.Request, record: Record, fault: Fault | None) -> web.StreamResponse:
@@ -44,10 +46,7 @@ class Completions:
         return await (self._stream(http, job) if job.request.stream else self._whole(job))
 
     def _job(self, record: Record, fault: Fault | None) -> _Job:
-        request = parsed(CompletionRequest, record.body)
-        if fault is not None and fault.ignores:
-            ignored = "logprobs" if fault.kind == "no_logprobs" else "return_tokens_as_token_ids"
-            request = request.model_copy(update={ignored: None})
+        request = parsed(CompletionRequest, record.body if fault is None else fault.read(record.body))
         tokenizer = self.model.tokenizer
         record.prompts = request.prompts(tokenizer)
         check(
@@ -60,7 +59,7 @@ class Completions:
         sequences = [self.cache.open(prompt) for prompt in record.prompts]
         record.cached_tokens = sum(sequence.hit for sequence in sequences)
         self.served += 1
-        return _Job(request, record, sequences, self.served, None if fault is None or fault.ignores else fault)
+        return _Job(request, record, sequences, self.served, fault)
 
     async def _whole(self, job: _Job) -> web.Response:
         tokens: list[list[Token]] = [[] for _ in job.sequences]
@@ -71,25 +70,26 @@ class Completions:
         choices = [choice(self.model.tokenizer, job.request, index, all_) for index, all_ in enumerate(tokens)]
         # Of several prompts, vLLM counts all tokens but the cached ones of the last only.
         counts = self._usage(job, cached_tokens=job.sequences[-1].hit)
-        return web.json_response(document(self.name, job.number, choices, counts))
+        return web.json_response(self._document(job, choices, counts))
 
     async def _stream(self, http: web.Request, job: _Job) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         await response.prepare(http)
-        left = (job.fault.after or 0) if job.fault is not None else -1
-        async with aclosing(self._tokens(job)) as tokens:
-            while left != 0 and (made := await anext(tokens, None)) is not None:
-                chunk = choice(self.model.tokenizer, job.request, made[0], [made[1]])
-                await response.write(event(document(self.name, job.number, [chunk])))
-                left -= 1
-        if job.fault is not None:
-            await job.fault.strike_stream(http, response)
+        ending = None if job.fault is None or job.fault.odd else job.fault
+        limit = None if ending is None else ending.after or 0
+        sizes = self.event_sizes.of(job.request.seed, job.record.prompts)
+        async with aclosing(joined(self._tokens(job), sizes, limit=limit)) as events:
+            async for index, tokens in events:
+                chunk = choice(self.model.tokenizer, job.request, index, tokens)
+                await response.write(event(self._document(job, [chunk])))
+        if ending is not None:
+            await ending.strike_stream(http, response)
             return response
         job.record.complete = True
         options = job.request.stream_options
         if options is not None and options.include_usage:
             counts = self._usage(job, cached_tokens=job.sequences[0].hit)
-            await response.write(event(document(self.name, job.number, [], counts)))
+            await response.write(event(self._document(job, [], counts)))
             await asyncio.sleep(0)  # a client sees one before the other, as it does on a network
         await response.write(b"data: [DONE]\n\n")
         return response
@@ -114,6 +114,12 @@ class Completions:
                     record.tokens += 1
                     yield index, token
                 number += 1
+
+    def _document(
+        self, job: _Job, choices: list[dict[str, Any]], counts: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        answer = document(self.name, job.number, choices, counts)
+        return answer if job.fault is None else job.fault.changed(answer)
 
     def _usage(self, job: _Job, *, cached_tokens: int) -> dict[str, Any]:
         prompt_tokens = sum(map(len, job.record.prompts))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from aiohttp import web
 
+from specreason_graph.testing.odd import CHANGES, IGNORED_FIELDS, OddKind
 from specreason_graph.testing.request import Refusal
 from specreason_graph.testing.wire import event
 
-FaultKind = Literal["status", "close", "hang", "malformed", "end", "no_logprobs", "no_token_ids"]
+FaultKind = Literal["status", "close", "hang", "malformed", "end"] | OddKind
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way of failing.
+    """One way of failing, or of answering in full but oddly.
 
     - `status`: answers with an HTTP status; inside a stream, with an error event.
     - `close`: drops the connection.
@@ -24,6 +25,12 @@ class Fault:
     - `malformed`: sends something that is not JSON.
     - `end`: ends a stream in good order, but before its last event.
     - `no_logprobs`, `no_token_ids`: ignores the field `logprobs`, or `return_tokens_as_token_ids`.
+    - `ignores_stop`, `ignores_stop_ids`: ignores the field `stop`, or `stop_token_ids`.
+    - `no_token_strs`: answers `/tokenize` without `token_strs` (plan it with `path="/tokenize"`).
+    - `no_usage`: ends a stream without the usage that was asked for; a whole answer's usage is null.
+    - `null_choices`: `choices` is null in each event or answer.
+    - `null_logprobs`: all log-probabilities are null.
+    - `nan_logprobs`: they are NaN, spelled so in the JSON text, as Python spells it.
     """
 
     kind: FaultKind
@@ -35,9 +42,24 @@ class Fault:
     """Tokens of a stream that come before it; None fails instead of answering."""
 
     @property
-    def ignores(self) -> bool:
-        """Whether it only leaves fields of a request out."""
-        return self.kind in ("no_logprobs", "no_token_ids")
+    def odd(self) -> bool:
+        """Whether it only changes what is read of a request, or what is answered."""
+        return self.kind in IGNORED_FIELDS or self.kind in CHANGES
+
+    @property
+    def strikes_at_once(self) -> bool:
+        """Whether it comes in place of an answer."""
+        return self.after is None and self.kind != "end" and not self.odd
+
+    def read(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What a server with this fault reads of a request's body."""
+        ignored = IGNORED_FIELDS.get(self.kind)
+        return {field: value for field, value in body.items() if field != ignored}
+
+    def changed(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What a server with this fault makes of an answer, or of one event's data."""
+        change = CHANGES.get(self.kind)
+        return answer if change is None else change(answer)
 
     async def strike(self, http: web.Request) -> web.Response:
         """Fail instead of answering.

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.testing.completions import Completions
+from specreason_graph.testing.events import EventSizes
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.inference import INFERENCE, inference
 from specreason_graph.testing.model import ScriptedModel
@@ -55,6 +56,11 @@ class ScriptedServer:
         bos: whether texts begin with a BOS token.
         version: which vLLM it says it is.
         scale_out: whether it serves `/inference/v1/generate` (vLLM's `--enable-scale-out`).
+        tokens_per_event: most tokens that a stream sends in one event; 0 draws a number from 1 to 8 for each event.
+        event_seed: what these numbers are drawn from, beside a request's own seed and its prompts' lengths.
+
+    Raises:
+        ValueError: `tokens_per_event` is negative.
     """
 
     def __init__(
@@ -73,6 +79,8 @@ class ScriptedServer:
         bos: bool = False,
         version: str = "0.32.0",
         scale_out: bool = False,
+        tokens_per_event: int = 1,
+        event_seed: int = 0,
     ) -> None:
         self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script)
         self.requests: list[Record] = []
@@ -89,7 +97,14 @@ class ScriptedServer:
         self._scale_out = scale_out
         self._faults: list[_Planned] = []
         self._completions = Completions(
-            self.model, model, context, pace or Pace(), PrefixCache(cache_blocks), reports_cached, max_logprobs
+            self.model,
+            model,
+            context,
+            pace or Pace(),
+            PrefixCache(cache_blocks),
+            reports_cached,
+            max_logprobs,
+            EventSizes(tokens_per_event, event_seed),
         )
 
     @property
@@ -184,7 +199,7 @@ class ScriptedServer:
         if http.path.startswith("/v1") and self._key and http.headers.get("Authorization") != f"Bearer {self._key}":
             return web.json_response({"error": "Unauthorized"}, status=401)
         fault = self._next_fault(http.path)
-        if fault is not None and fault.after is None and not fault.ignores and fault.kind != "end":
+        if fault is not None and fault.strikes_at_once:
             return await fault.strike(http)
         self._check_model(record.body)
         match http.method, http.path:
@@ -195,7 +210,8 @@ class ScriptedServer:
             case "GET", "/v1/models":
                 return web.json_response(self._models())
             case "POST", "/tokenize":
-                return web.json_response(tokenized(self.model, self._completions.context, record.body))
+                answer = tokenized(self.model, self._completions.context, record.body)
+                return web.json_response(answer if fault is None else fault.changed(answer))
             case "POST", "/detokenize":
                 return web.json_response(detokenized(self.model, record.body))
             case "POST", path if path == COMPLETIONS:

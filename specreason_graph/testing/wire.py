@@ -14,7 +14,7 @@ from specreason_graph.testing.tokenizer import ByteTokenizer
 
 
 def choice(tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tokens: Sequence[Token]) -> dict[str, Any]:
-    """Some tokens of one prompt's answer: one of a stream, or all; `text_offset` counts from the first of them."""
+    """Some tokens of one prompt's answer: those of one event, or all; `text_offset` counts from the first of them."""
     last = tokens[-1]
     return {
         "index": index,

@@ -32,7 +32,7 @@ class Client:
         assert status == 200, answer
         return answer
 
-    async def events(self, server: ScriptedServer, prompt: list[int], **body: Any) -> list[str]:
+    async def events(self, server: ScriptedServer, prompt: list[int] | list[list[int]], **body: Any) -> list[str]:
         """The raw events of a streamed completion."""
         body = {"prompt": prompt, "max_tokens": 100, "stream": True, **body}
         async with self.session.post(f"{server.url}/v1/completions", json=body) as response:
