@@ -33,7 +33,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from specreason_graph import Pair, Settings
 from specreason_graph.contract.errors import EndpointError, SpecReasonError
 from specreason_graph.judging.catalog import builtin
-from specreason_graph.loop.run import preset_of
+from specreason_graph.loop.opened import preset_of
 from specreason_graph.tools.cli.progress import stoppable
 from specreason_graph.tools.launch import LaunchPlan, load_plan, running
 from specreason_graph.tools.launch.command import commands

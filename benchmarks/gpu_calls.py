@@ -14,7 +14,7 @@ from gpu_cells import Extent, JudgeCall, Tokens
 from specreason_graph import Pair
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.endpoint import Endpoint
-from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.endpoint.protocol import End, Sampling
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.models.presets import Preset
 
@@ -106,14 +106,14 @@ async def _generation(endpoint: Endpoint, prompt: Sequence[int], seed: int) -> t
     began = time.perf_counter()
     first = last = 0.0
     more = 0
-    chunks = endpoint.generate(prompt, max_tokens=_DECODED, sampling=Sampling(TEMPERATURE, TOP_P, seed))
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            if not chunk.ids:
+    said = endpoint.generate(prompt, max_tokens=_DECODED, sampling=Sampling(TEMPERATURE, TOP_P, seed))
+    async with aclosing(said):
+        async for it in said:
+            if isinstance(it, End):
                 continue
             last = time.perf_counter() - began
             if first:
-                more += len(chunk.ids)
+                more += 1
             else:
                 first = last
     return first, more, last - first

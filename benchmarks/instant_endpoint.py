@@ -15,7 +15,6 @@ from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
-    Chunk,
     Encoded,
     End,
     Form,
@@ -24,14 +23,15 @@ from specreason_graph.endpoint.protocol import (
     ModelCard,
     Reading,
     Readings,
-    Rendered,
     Sampling,
+    Token,
     Usage,
 )
 from specreason_graph.testing import Script, tokenizer
 from specreason_graph.testing.template import render
 
 _TOKENIZER = tokenizer("a")
+_SPELLED = [raw.decode(errors="replace") for raw in _TOKENIZER.spelling]
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class InstantEndpoint:
     when the last one is being judged, and base's own version of a step when that was rejected.
     """
 
-    runs_on = True
+    overlaps = True
 
     def __init__(self, role: Role, trace: Trace, progress: Progress, clock: Callable[[], float]) -> None:
         self._role = role
@@ -80,7 +80,7 @@ class InstantEndpoint:
         """The role."""
         return f"instant {self._role}"
 
-    async def pinned(self, session: str) -> InstantEndpoint:
+    def pinned(self, session: str) -> InstantEndpoint:
         """There is only this one."""
         return self
 
@@ -88,15 +88,14 @@ class InstantEndpoint:
         """A context for any run."""
         return ModelCard(f"instant-{self._role}", 1_000_000)
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
         """As a thinking model's template."""
-        text = render("think", messages)
-        return Rendered(text, _TOKENIZER.encode(text))
+        return _TOKENIZER.encode(render("think", messages))
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """By the scripted servers' tokenizer."""
         ids = _TOKENIZER.encode(text)
-        return Encoded(ids, [len(_TOKENIZER.spelling[token]) for token in ids])
+        return Encoded(ids, [_SPELLED[token] for token in ids])
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Likewise."""
@@ -111,27 +110,26 @@ class InstantEndpoint:
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Token | End, None]:
         """The step that comes behind the prompt, and without a boundary all that follow; behind a cue, the answer."""
         if self._progress.opening is None:
             self._progress.opening = len(prompt)
         place, written = self._places.get(len(prompt) - self._progress.opening), 0
         if place is None:
-            yield Chunk(ANSWER, [0], [0.0], End("end_of_turn", Usage(len(prompt), 0, 1)))
+            yield Token(0, 0.0, ANSWER)
+            yield End("end_of_turn", Usage(len(prompt), 0, 1))
             return
         for step in range(place, len(self._steps)):
             await self._progress.until(partial(self._may_write, step))
-            *before, last = self._steps[step]
-            for token in before:
-                yield Chunk(_TOKENIZER.spelling[token].decode(), [token], [-0.1])
-            written += len(before) + 1
-            usage, end = Usage(len(prompt), 0, written), None
+            for token in self._steps[step]:
+                yield Token(token, -0.1, _SPELLED[token])
+            written += len(self._steps[step])
+            usage = Usage(len(prompt), 0, written)
             if step == len(self._steps) - 1 and close is not None:
-                end = End("close", usage, (close.id, -0.1))
-            elif boundary is not None:
-                end = End("boundary", usage)
-            yield Chunk(_TOKENIZER.spelling[last].decode(), [last], [-0.1], end)
-            if end is not None:
+                yield End("close", usage, (close.id, -0.1))
+                return
+            if boundary is not None:
+                yield End("boundary", usage)
                 return
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:

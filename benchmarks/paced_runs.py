@@ -17,7 +17,7 @@ from paced_traces import ANSWER, Trace
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.contract.errors import SpecReasonError
-from specreason_graph.generation.collect import Bounds, collect
+from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.models.conversation import chat_messages
 from specreason_graph.testing import tokenizer

@@ -5,45 +5,41 @@ from __future__ import annotations
 from langgraph.types import Overwrite
 
 from specreason_graph.contract.events import StepDrafted, StepKept
-from specreason_graph.contract.state import Edit, Pending, SpecReasonState, Update
-from specreason_graph.loop.ending import is_base_turn
+from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonState, Update
+from specreason_graph.loop.bounds import is_base_turn, why_ended
 from specreason_graph.loop.human import edited_steps
 from specreason_graph.loop.run import Run
-from specreason_graph.loop.steps import next_step, writing
+from specreason_graph.loop.steps import begin, hedges, next_step
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
     """Draft up to a step boundary, the end of the reasoning, or the step's bounds; base's own turns draft nothing."""
     edit = state.get("specreason_edit")
     if edit is not None:
-        update = await _edited(run, edit)
+        run, update = await _edited(run, edit)
     else:
-        update = _fresh(run) if run.fresh else {}
-    if is_base_turn(run):
-        return {**update, "specreason_pending": None}
-    await writing(run, "draft")
-    if run.runs_on("base"):
-        await writing(run, "base")  # the hedge
+        update = run.cleared() if run.fresh else {}
+    ended = _ended_before(state, run)
+    if ended is not None or is_base_turn(run):
+        return {**update, "specreason_pending": None, "specreason_ended": ended}
+    await begin(run, "draft")
+    if hedges(run):
+        await begin(run, "base")
     drafted = await next_step(run, "draft")
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
-    return {**update, "specreason_pending": Pending(writing=drafted, verdict=None, asks=False)}
+    return {**update, "specreason_pending": Pending(drafted=drafted, verdict=None, status="drafted")}
 
 
-def _fresh(run: Run) -> Update:
-    """Clears what an earlier question on this thread left."""
-    return {
-        "specreason_run": run.identity,
-        "specreason_steps": Overwrite([]),
-        "specreason_ended": None,
-        "specreason_answer": None,
-        "specreason_done": False,
-        "specreason_edit": None,
-    }
+def _ended_before(state: SpecReasonState, run: Run) -> Ended | None:
+    """Why nothing is to be drafted: a question is sent again whose answer failed, or settings leave nothing."""
+    if not run.fresh and state.get("specreason_edit") is None and (ended := state.get("specreason_ended")) is not None:
+        return ended
+    return why_ended(run)
 
 
-async def _edited(run: Run, edit: Edit) -> Update:
+async def _edited(run: Run, edit: Edit) -> tuple[Run, Update]:
     """Makes a person's change, and goes on behind it."""
     steps = await edited_steps(run, edit)
     if edit["text"] is not None:
         run.emit(StepKept(event="step_edited", step=steps[-1]))
-    return {"specreason_steps": Overwrite(steps), "specreason_edit": None}
+    return run.behind(steps), {"specreason_steps": Overwrite(steps), "specreason_edit": None}

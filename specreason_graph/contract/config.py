@@ -38,6 +38,9 @@ class EndpointConfig(BaseModel):
     model: str | None = Field(default=None, description="Served model name; None takes the only one served")
     api_key: SecretStr | None = Field(default=None, description="Sent as a bearer token")
     timeout: float = Field(default=600.0, gt=0, description="Seconds to wait for the server's next bytes")
+    connections: int = Field(
+        default=256, ge=4, description="Connections to a server at most; further requests wait for one"
+    )
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent with every request")
     dialect: Dialect = Field(default="vllm", description="Which server it is: vLLM, or llama.cpp's server")
     full_likelihood: bool = Field(

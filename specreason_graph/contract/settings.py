@@ -74,6 +74,9 @@ class Settings(BaseModel):
     answer_budget: int = Field(default=1024, ge=1, description="Tokens of the answer")
     step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
     max_steps: int = Field(default=500, ge=1, le=MAX_STEPS, description="Kept steps before the answer is forced")
+    loop_detection: bool = Field(
+        default=True, description="Stop reasoning that goes in circles: the same steps told again and again"
+    )
     deadline: float | None = Field(
         default=None,
         gt=0,

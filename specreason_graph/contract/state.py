@@ -18,9 +18,7 @@ Source = Literal["draft", "base", "human"]
 Choice = Literal["accept", "reject", "edit"]
 """What a person can make of a step that the judge is unsure of."""
 Ended = Literal["finished", "budget", "steps", "loop", "deadline", "context"]
-RejectReason = Literal[
-    "score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "too_long", "human"
-]
+RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "human"]
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
 
@@ -72,14 +70,14 @@ class Verdict(Evidence):
     seconds: float
 
 
-class Writing(TypedDict):
-    """A step as one model wrote it."""
+class WrittenStep(TypedDict):
+    """A step as one model wrote it, kept or not."""
 
     text: str
     ids: list[int]
     logprobs: list[float]
     starts: list[int]
-    """Where in the text each id begins, in characters."""
+    """Where in the text each id begins, in characters; an id that ends inside a character has none of it."""
     cut: bool
     """Ended by the token cap or the clock, not by a boundary: the next step goes on in mid-sentence."""
     closes: bool
@@ -92,10 +90,11 @@ class Writing(TypedDict):
 class Pending(TypedDict):
     """A drafted step that is not part of the reasoning yet."""
 
-    writing: Writing
+    drafted: WrittenStep
     verdict: Verdict | None
-    asks: bool
-    """True while a person has to decide, since the judge is unsure."""
+    """None as long as it was not judged."""
+    status: Literal["drafted", "unsure", "rejected"]
+    """Whom it waits for: the judge, a person, or base, which writes the step itself."""
 
 
 class Edit(TypedDict):
@@ -151,8 +150,10 @@ UsageByRole = dict[str, RoleUsage]
 
 
 class RunId(TypedDict):
-    """What the run was started on; a resume on other prompts is refused."""
+    """Which run it is, and what it was started on; a resume on other prompts is refused."""
 
+    id: str
+    """Made when it began: two runs of one question are two."""
     question: str
     """Hash of the conversation."""
     openings: dict[str, str]
@@ -187,7 +188,7 @@ class SpecReasonState(SpecReasonInput, total=False):
     specreason_edit: Edit | None
     """Set from outside, at a checkpoint: what `draft_step` changes before it goes on."""
     specreason_lease: str | None
-    """Under which the next node finds what the models are still writing; a cache, the steps are the truth."""
+    """Under which the next node finds what this process holds of the run; a cache, the steps are the truth."""
 
 
 Update = dict[str, Any]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specreason_graph.contract.errors import ConfigError, EndpointRefused
+from specreason_graph.endpoint.completions import number
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Likelihood, Usage
 
@@ -71,7 +72,7 @@ class FullLikelihood:
         with http.shape(_PATH):
             # The row at `cached` is the output of a token that was not computed, and so are those before it.
             logprobs = [
-                float(row[str(token)]["logprob"]) if at > cached else None
+                number(http, row[str(token)]["logprob"], "prompt_logprobs") if at > cached else None
                 for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
             ]
             return Likelihood(logprobs, Usage(usage["prompt_tokens"], cached, usage.get("completion_tokens", 0)))

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
@@ -50,7 +49,7 @@ class Http:
         self.name = f"{role} endpoint {URL(config.base_url).with_user(None)}"
         self._config = config
         self._run: dict[str, str] = {}
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+        self._sessions: dict[asyncio.AbstractEventLoop, _Session] = {}
 
     def pinned(self, session: str) -> Http:
         """The same connections, for requests that name their run: a router keeps a session on one server."""
@@ -93,7 +92,7 @@ class Http:
         """Around the reading of an answer: what it lacks is a `MalformedResponse`."""
         try:
             yield
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self.malformed(f"{path} answers in another shape ({type(error).__name__}: {error})") from None
 
     @asynccontextmanager
@@ -127,18 +126,30 @@ class Http:
     async def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if loop not in self._sessions:
+            for ended in [other for other in self._sessions.copy() if other.is_closed()]:
+                self._sessions.pop(ended, None)  # without `asyncio.run`, nothing closes what is left open
             headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
             if self._config.api_key is not None:
                 headers["Authorization"] = f"Bearer {self._config.api_key.get_secret_value()}"
             client = aiohttp.ClientSession(
                 headers={"Content-Type": "application/json", **headers},
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+                connector=aiohttp.TCPConnector(limit=self._config.connections, keepalive_timeout=_KEEP_ALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=self._config.timeout),
                 read_bufsize=2**20,  # an event with 500 log-probabilities is one long line
             )
-            self._sessions[loop] = _Session(client, _closing(client))
+            self._sessions[loop] = _Session(client, self._closing(client, loop))
             await anext(self._sessions[loop].closing)
         return self._sessions[loop].client
+
+    async def _closing(
+        self, client: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[None, None]:
+        """Closes a client when its loop ends: `asyncio.run` closes every generator that is still open."""
+        try:
+            yield
+        finally:
+            self._sessions.pop(loop, None)
+            await client.close()
 
     async def _json(self, response: aiohttp.ClientResponse) -> Any:
         raw = await response.read()
@@ -193,14 +204,6 @@ class Http:
                 f"{self.name} can't be reached: {self._redacted(str(error)) or type(error).__name__}"
                 " (is the server up, and base_url right?)"
             ) from None
-
-
-async def _closing(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Closes a client when its loop ends: `asyncio.run` closes every generator that is still open."""
-    try:
-        yield
-    finally:
-        await client.close()
 
 
 def is_passing(error: BaseException) -> bool:

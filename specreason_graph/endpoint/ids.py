@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import Lock
 from typing import Any, overload
 
 _BASE, _MODULUS = 1_000_003, (1 << 61) - 1  # of the fingerprint, a polynomial in the ids
@@ -20,6 +21,8 @@ class _Store:
 
     ids: list[int] = field(default_factory=list)
     spelled: bytearray = field(default_factory=bytearray)
+    lock: Lock = field(default_factory=Lock)
+    """Held while it grows: runs in threads of their own may begin with the same ids."""
 
     def add(self, tail: list[int]) -> None:
         self.ids += tail
@@ -41,8 +44,8 @@ class Ids(Sequence[int]):
     @property
     def json(self) -> bytes:
         """As a JSON array."""
-        parts = [bytes(memoryview(self._store.spelled)[: self._bytes]), _spell(self._tail)]
-        return b"[%b]" % b",".join(filter(None, parts))
+        parts = (bytes(self._store.spelled[: self._bytes]), _spell(self._tail))  # copied at once: the store may grow
+        return b"[%b]" % b",".join(part for part in parts if part)
 
     @property
     def mark(self) -> tuple[int, int]:
@@ -58,10 +61,14 @@ class Ids(Sequence[int]):
     def grown(self, tail: Sequence[int]) -> Ids:
         """These and some more, to go on from: nothing is copied unless something else has grown out of these."""
         store, more = self._store, [*self._tail, *tail]
-        if len(store.ids) != self._length:
-            store = _Store(store.ids[: self._length], store.spelled[: self._bytes])
+        mark = _fingerprint(self._mark, more)
+        with store.lock:
+            if len(store.ids) == self._length:
+                store.add(more)
+                return self._view(store, len(store.ids), len(store.spelled), mark)
+        store = _Store(store.ids[: self._length], store.spelled[: self._bytes])
         store.add(more)
-        return self._view(store, len(store.ids), len(store.spelled), _fingerprint(self._mark, more))
+        return self._view(store, len(store.ids), len(store.spelled), mark)
 
     def __len__(self) -> int:
         return self._length + len(self._tail)

@@ -10,24 +10,25 @@ from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
+from specreason_graph.endpoint.completions import number
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
-    Chunk,
     Encoded,
     End,
-    Ending,
     Form,
     Marker,
     ModelCard,
     Reading,
     Readings,
-    Rendered,
     Sampling,
+    Token,
     Usage,
 )
 from specreason_graph.endpoint.slots import Slots
+from specreason_graph.endpoint.spelling import Speech, Spelling, sliced
 
 
 @dataclass(slots=True)
@@ -39,23 +40,25 @@ class _Held:
     count: int = 0
 
 
+_FORCE = 1000.0  # logits; no model's come near
+
+
 class LlamaCppEndpoint:
     """A llama.cpp server (see `protocol.Endpoint` for what each method promises)."""
 
     def __init__(self, role: str, config: EndpointConfig) -> None:
         self._http = Http(role, config)
         self._wanted = config.model
-        self._card: ModelCard | None = None
-        self._slots = Slots(1)
+        self._served: Memo[str | None, tuple[ModelCard, Slots]] = Memo()
+        self._spelling = Spelling(self._ids, self.decode)
 
     @property
     def name(self) -> str:
         """Role and address, for messages."""
         return self._http.name
 
-    async def pinned(self, session: str) -> LlamaCppEndpoint:
+    def pinned(self, session: str) -> LlamaCppEndpoint:
         """A view that sends the session's header; the slots are those of all runs."""
-        await self.card()  # what is known is copied, so it is asked for before
         view = copy(self)
         view._http = self._http.pinned(session)
         return view
@@ -66,17 +69,18 @@ class LlamaCppEndpoint:
         Raises:
             ConfigError: the configured model is not served here.
         """
-        if self._card is None:
-            with self._http.shape("/v1/models or /props"):
-                served = (await self._http.get("/v1/models"))["data"][0]["id"]
-                props = await self._http.get("/props")
-                context, self._slots = props["default_generation_settings"]["n_ctx"], Slots(props["total_slots"])
-            if self._wanted not in (None, served):
-                raise ConfigError(f"{self.name} serves {served}, not model {self._wanted!r}")
-            self._card = ModelCard(served, context)
-        return self._card
+        return (await self._served.get(self._wanted, self._asked))[0]
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+    async def _asked(self) -> tuple[ModelCard, Slots]:
+        with self._http.shape("/v1/models or /props"):
+            served = (await self._http.get("/v1/models"))["data"][0]["id"]
+            props = await self._http.get("/props")
+            context, slots = props["default_generation_settings"]["n_ctx"], Slots(props["total_slots"])
+        if self._wanted not in (None, served):
+            raise ConfigError(f"{self.name} serves {served}, not model {self._wanted!r}")
+        return ModelCard(served, context), slots
+
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
         """`/apply-template`, which strips the BOS token, then `/tokenize`, which is asked to add it."""
         body = {
             "messages": list(messages),
@@ -86,7 +90,7 @@ class LlamaCppEndpoint:
         with self._http.shape("/apply-template or /tokenize"):
             text = (await self._http.post("/apply-template", body))["prompt"]
             tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-            return Rendered(text, tokens["tokens"])
+            return list(tokens["tokens"])
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`/tokenize` with the bytes of each piece."""
@@ -94,7 +98,9 @@ class LlamaCppEndpoint:
         with self._http.shape("/tokenize"):
             tokens = (await self._http.post("/tokenize", body))["tokens"]
             widths = [len(t["piece"].encode() if isinstance(t["piece"], str) else t["piece"]) for t in tokens]
-            return Encoded([token["id"] for token in tokens], widths)
+            encoded = Encoded([int(token["id"]) for token in tokens], sliced(text, widths))
+        self._spelling.learn(encoded.ids, encoded.texts)
+        return encoded
 
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
@@ -103,7 +109,7 @@ class LlamaCppEndpoint:
             return str(answer["content"])
 
     @property
-    def runs_on(self) -> bool:
+    def overlaps(self) -> bool:
         """Its slots share no prefix, so a generation beside another one would read the whole prompt anew."""
         return False
 
@@ -116,7 +122,7 @@ class LlamaCppEndpoint:
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Token | End, None]:
         """A streamed `/completion`; ids that the stream leaves out are encoded anew from the text they made."""
         body = {
             "prompt": prompt,
@@ -134,7 +140,7 @@ class LlamaCppEndpoint:
         }
         if form.schema is not None:
             body["json_schema"] = form.schema
-        held, told, last = _Held(), 0, None
+        held, told, last, speech = _Held(), 0, None, Speech(self._spelling)
         with await self._slot(prompt) as slot:
             async with aclosing(self._http.events("/completion", body | {"id_slot": slot})) as events:
                 async for event in events:
@@ -143,27 +149,41 @@ class LlamaCppEndpoint:
                         continue  # to the end: a connection whose answer was not read can't be used again
                     with self._http.shape("/completion"):
                         held.ids += event["tokens"]
-                        held.logprobs += [p["logprob"] for p in self._probabilities(event)]
+                        held.logprobs += [number(self._http, p["logprob"], "logprob") for p in self._told(event)]
                         held.count += event["tokens_predicted"] - told
                         told, text = event["tokens_predicted"], event["content"]
                     if text:
-                        yield await self._chunk(text, held)
+                        for token in await self._tokens(text, held, speech):
+                            yield token
                         held = _Held()
         if last is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
         with self._http.shape("/completion"):
-            whole = await self._last(last, held, boundary, close)
-        yield whole
+            end, text = self._ended(last, held, close)
+        for token in await self._tokens(text, held, speech):
+            yield token
+        yield end
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
-        """One `/completion` with every prompt, one token each."""
-        body = {"prompt": prompts, "n_predict": 1, "temperature": 0, "n_probs": top, "cache_prompt": True}
+        """One `/completion` with every prompt, one token each.
+
+        The token is forced, which changes nothing of the log-probabilities: the server gives none where it would
+        choose one that ends inside a character.
+        """
+        forced = (await self._spelling.anchor())[0]
+        body = {
+            "prompt": prompts,
+            "n_predict": 1,
+            "temperature": 0,
+            "n_probs": top,
+            "logit_bias": [[forced, _FORCE]],
+            "cache_prompt": True,
+        }
         with await self._slot(prompts[-1]) as slot:
             answer = await self._http.post("/completion", body | {"id_slot": slot})
         with self._http.shape("/completion"):
             results = sorted(answer if isinstance(answer, list) else [answer], key=lambda result: int(result["index"]))
-            first = [self._probabilities(result)[0] for result in results]
-            items = [Reading(p["id"], {t["id"]: t["logprob"] for t in p["top_logprobs"]}) for p in first]
+            items = [self._reading(self._told(result)[0]["top_logprobs"]) for result in results]
             usages = [_usage(result) for result in results]
         if len(items) != len(prompts):
             raise self._http.malformed(f"{len(items)} answers to {len(prompts)} prompts")
@@ -183,35 +203,42 @@ class LlamaCppEndpoint:
         await self._http.aclose()
 
     async def _slot(self, prompt: Sequence[int]) -> AbstractContextManager[int]:
-        await self.card()
-        return self._slots.one_for(prompt)
+        return (await self._served.get(self._wanted, self._asked))[1].one_for(prompt)
 
-    async def _chunk(self, text: str, held: _Held) -> Chunk:
-        if held.count == len(held.ids):
-            return Chunk(text, held.ids, held.logprobs)
-        ids = (await self.encode(text)).ids  # a character of several tokens: the stream has the last one's id only
-        return Chunk(text, ids, [min(held.logprobs, default=0.0)] * len(ids))
+    async def _ids(self, text: str) -> list[int]:
+        return (await self.encode(text)).ids
 
-    async def _last(self, event: dict[str, Any], held: _Held, boundary: str | None, close: Marker | None) -> Chunk:
+    async def _tokens(self, text: str, held: _Held, speech: Speech) -> list[Token]:
+        if held.count == len(held.ids) or not text:
+            return await speech.tokens(held.ids, held.logprobs, text)
+        encoded = await self.encode(text)  # a character of several tokens: the stream has the last one's id only
+        lowest = min(held.logprobs, default=0.0)
+        return [Token(token, lowest, piece) for token, piece in zip(encoded.ids, encoded.texts, strict=True)]
+
+    def _ended(self, event: dict[str, Any], held: _Held, close: Marker | None) -> tuple[End, str]:
+        """Why a generation ended, and the text of the tokens that are still held; the one that ended it is not."""
         usage, kind, word = _usage(event), event.get("stop_type"), event.get("stopping_word")
         if kind == "limit":
-            return Chunk("", held.ids, held.logprobs, End("length", usage))
-        if kind == "word" and word == boundary:
-            chunk = await self._chunk(event["content"] + word, held)
-            return Chunk(chunk.text, chunk.ids, chunk.logprobs, End("boundary", usage))
-        if kind == "word" and close is None:
-            return Chunk(event["content"], held.ids, held.logprobs, End("boundary", usage))
+            return End("length", usage), ""
+        if kind == "word" and (close is None or word != close.text):
+            return End("boundary", usage), event["content"] + word
         if kind not in ("eos", "word"):
             raise self._http.malformed(f"a generation ended for an unknown reason ({kind})")
         closing = (held.ids.pop(), held.logprobs.pop()) if held.ids else None
-        why: Ending = "close" if close is not None and kind == "word" else "end_of_turn"
-        return Chunk(event["content"], held.ids, held.logprobs, End(why, usage, closing))
+        held.count -= closing is not None
+        return End("close" if kind == "word" else "end_of_turn", usage, closing), event["content"]
 
-    def _probabilities(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def _told(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] | None = event.get("completion_probabilities")
         if found is None:
-            raise NoLogprobs(f"{self.name} gives no log-probabilities: is it llama.cpp's own server?")
+            raise NoLogprobs(f"{self.name} gives no completion_probabilities: is it llama.cpp's own server?")
         return found
+
+    def _reading(self, listed: list[dict[str, Any]]) -> Reading:
+        top = {int(token["id"]): number(self._http, token["logprob"], "top_logprobs") for token in listed}
+        if not top:
+            raise NoLogprobs(f"{self.name} gives an empty top_logprobs")
+        return Reading(max(top, key=top.__getitem__), top)
 
 
 def _usage(event: dict[str, Any]) -> Usage:

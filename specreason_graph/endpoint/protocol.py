@@ -6,8 +6,8 @@ Token ids are the truth; text is for showing, and for a model with another token
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
 
 ChatMessage = Mapping[str, str]
 """`{"role": …, "content": …}`."""
@@ -34,19 +34,12 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """A conversation put through the server's own chat template."""
-
-    text: str
-    ids: list[int]
-
-
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """Text as token ids; `widths` are the bytes of text each id stands for."""
+    """Text as token ids, and what each of them spells: joined, the text."""
 
     ids: list[int]
-    widths: list[int]
+    texts: list[str]
+    """Empty for an id that ends inside a character; the id that completes it has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ class Form:
     schema: Mapping[str, Any] | None = None
     """JSON schema that it has to satisfy."""
     stop: Sequence[str] = ()
-    """Texts that end it, and are dropped; four at most."""
+    """Texts that end it; four at most."""
 
 
 FREE = Form()
@@ -89,25 +82,24 @@ class Usage:
         )
 
 
+class Token(NamedTuple):
+    """One token of a generation."""
+
+    id: int
+    logprob: float
+    """Natural log of its probability, over the whole vocabulary and before sampling."""
+    text: str
+    """What it spells; empty for an id that ends inside a character, and the id that completes it has all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last thing a stream says."""
+    """The last thing a generation says."""
 
     why: Ending
     usage: Usage
     closing: tuple[int, float] | None = None
-    """The id that ended the turn or the reasoning, and its log-probability; never part of the text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some new tokens: ids that end inside a character come with no text, and the text with the id that ends it."""
-
-    text: str = ""
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    """Natural log of each id's probability, over the whole vocabulary and before sampling."""
-    end: End | None = None
+    """The id that ended the turn or the reasoning, and its log-probability; never one of the tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,24 +133,24 @@ class Endpoint(Protocol):
     def name(self) -> str:
         """Role and address, for messages."""
 
-    async def pinned(self, session: str) -> Endpoint:
+    def pinned(self, session: str) -> Endpoint:
         """A view of it for one run: requests name the session, and what is known and connected is shared."""
 
     async def card(self) -> ModelCard:
         """The model's name and context length (looked up once)."""
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
-        """The conversation with the opening of the assistant's turn behind it; `template` are its variables."""
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+        """Ids of the conversation with the opening of the assistant's turn behind it; `template` are its variables."""
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """Token ids of a text alone, without BOS; control tokens are read as such only with `control`."""
 
     async def decode(self, ids: Sequence[int]) -> str:
-        """The text of some ids of a generation, control tokens left out."""
+        """The text of some ids, control tokens spelled."""
 
     @property
-    def runs_on(self) -> bool:
-        """Whether a generation may be cut anywhere and gone on from elsewhere at little cost: what overlap needs."""
+    def overlaps(self) -> bool:
+        """Whether a generation beside another one, stopped anywhere and gone on from elsewhere, costs little."""
 
     def generate(
         self,
@@ -169,12 +161,12 @@ class Endpoint(Protocol):
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
-        """Continue `prompt` up to a boundary (kept in the text), `close` or end of turn (both dropped).
+    ) -> AsyncGenerator[Token | End, None]:
+        """Continue `prompt`, token by token, up to a boundary or a stop of the `form`, `close` or end of turn.
 
-        Without a boundary, a stop of the `form` ends it as one would, but is dropped.
-
-        The last chunk, and only that one, carries an `End`. Closing the iterator stops the server.
+        The token that completes a boundary or a stop is the last one; servers may give some more behind it. `close`
+        and the end of turn are not given: the one `End` that comes last has them. Closing the iterator stops the
+        server.
         """
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:

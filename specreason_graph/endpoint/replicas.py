@@ -19,16 +19,16 @@ from specreason_graph.endpoint.http import is_passing
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
-    Chunk,
     Encoded,
+    End,
     Endpoint,
     Form,
     Likelihood,
     Marker,
     ModelCard,
     Readings,
-    Rendered,
     Sampling,
+    Token,
 )
 
 _COOL_DOWN = 30.0  # seconds in which a server that failed is asked only if no other one answers
@@ -56,7 +56,7 @@ class Replicas:
         first, *others = (server.name for server in self._servers)
         return ", ".join([first, *(name.rpartition(" ")[2] for name in others)])
 
-    async def pinned(self, session: str) -> Replicas:
+    def pinned(self, session: str) -> Replicas:
         """The same servers in the session's order."""
         view = copy(self)
         view._session = session
@@ -79,7 +79,7 @@ class Replicas:
         cards = list(self._cards.values())
         return ModelCard(cards[0].name, min(card.context for card in cards))
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
         """By the first server that answers."""
         return await self._ask(lambda server: server.render(messages, template))
 
@@ -92,9 +92,9 @@ class Replicas:
         return await self._ask(lambda server: server.decode(ids))
 
     @property
-    def runs_on(self) -> bool:
+    def overlaps(self) -> bool:
         """As each of them."""
-        return all(server.runs_on for server in self._servers)
+        return all(server.overlaps for server in self._servers)
 
     async def generate(
         self,
@@ -105,10 +105,10 @@ class Replicas:
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Token | End, None]:
         """By the first server that begins to write."""
 
-        async def begun(server: Endpoint) -> tuple[AsyncGenerator[Chunk, None], Chunk]:
+        async def begun(server: Endpoint) -> tuple[AsyncGenerator[Token | End, None], Token | End]:
             stream = server.generate(
                 prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
             )
@@ -117,8 +117,8 @@ class Replicas:
         stream, first = await self._ask(begun)
         async with aclosing(stream):
             yield first
-            async for chunk in stream:
-                yield chunk
+            async for more in stream:
+                yield more
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """By the first server that answers."""
@@ -138,7 +138,7 @@ class Replicas:
         for server in sorted(self._servers, key=self._cools_down):
             with self._passed_over(server, failures):
                 await self._checked(server)
-                return await request(server if self._session is None else await server.pinned(self._session))
+                return await request(server if self._session is None else server.pinned(self._session))
         raise EndpointUnreachable("; ".join(failures))
 
     def _cools_down(self, server: Endpoint) -> bool:

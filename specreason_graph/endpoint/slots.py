@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._slots = [_Slot(number) for number in range(count)]
+        self._lock = Lock()  # loops of several threads may share a server
 
     @contextmanager
     def one_for(self, prompt: Sequence[int]) -> Iterator[int]:
@@ -30,7 +32,14 @@ class Slots:
 
         Without an idle one it is not waited for: the server itself puts off a request to a slot that is busy.
         """
-        ids = list(prompt)
+        with self._lock:
+            slot = self._taken(list(prompt))
+        try:
+            yield slot.number
+        finally:
+            slot.requests -= 1
+
+    def _taken(self, ids: list[int]) -> _Slot:
         free = [slot for slot in self._slots if not slot.requests] or self._slots
         shared = {slot.number: _shared(slot.held, ids) for slot in free}
         slot = max(free, key=lambda slot: shared[slot.number])
@@ -40,10 +49,7 @@ class Slots:
         self._slots.append(slot)
         slot.held = ids
         slot.requests += 1
-        try:
-            yield slot.number
-        finally:
-            slot.requests -= 1
+        return slot
 
 
 def _shared(one: list[int], other: list[int]) -> int:

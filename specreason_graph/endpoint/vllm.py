@@ -11,13 +11,14 @@ from copy import copy
 from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
+from specreason_graph.contract.errors import ConfigError, TruncatedResponse
+from specreason_graph.endpoint import completions
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
-    Chunk,
     Encoded,
     End,
     Ending,
@@ -25,13 +26,12 @@ from specreason_graph.endpoint.protocol import (
     Likelihood,
     Marker,
     ModelCard,
-    Reading,
     Readings,
-    Rendered,
     Sampling,
+    Token,
     Usage,
 )
-from specreason_graph.endpoint.spelling import plain_pieces, token_widths
+from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, texts_of
 
 
 class VllmEndpoint:
@@ -41,16 +41,16 @@ class VllmEndpoint:
         self._http = Http(role, config)
         self._wanted = config.model
         self._full_likelihood = FullLikelihood() if config.full_likelihood else None
-        self._card: ModelCard | None = None
+        self._cards: Memo[str | None, ModelCard] = Memo()
+        self._spelling = Spelling(self._ids, self.decode)
 
     @property
     def name(self) -> str:
         """Role and address, for messages."""
         return self._http.name
 
-    async def pinned(self, session: str) -> VllmEndpoint:
+    def pinned(self, session: str) -> VllmEndpoint:
         """A view that sends the session's header."""
-        await self.card()  # what is known is copied, so it is asked for before
         view = copy(self)
         view._http = self._http.pinned(session)
         return view
@@ -61,45 +61,46 @@ class VllmEndpoint:
         Raises:
             ConfigError: the configured model is not served here.
         """
-        if self._card is None:
-            served = await self._http.get("/v1/models")
-            with self._http.shape("/v1/models"):
-                models = {m["id"]: m.get("max_model_len") for m in served["data"]}
-            name = self._wanted or next(iter(models), "")
-            if name not in models:
-                raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
-            context = models[name]
-            if context is None:  # a router's own list, which need not say it
-                with self._http.shape("/tokenize"):
-                    context = (await self._http.post("/tokenize", {"model": name, "prompt": "?"}))["max_model_len"]
-            if not isinstance(context, int):
-                raise self._http.malformed("/v1/models gives no max_model_len")
-            self._card = ModelCard(name, context)
-        return self._card
+        return await self._cards.get(self._wanted, self._asked)
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
-        """`POST /tokenize` with messages, then `/detokenize` for the text behind the ids."""
+    async def _asked(self) -> ModelCard:
+        served = await self._http.get("/v1/models")
+        with self._http.shape("/v1/models"):
+            models = {m["id"]: m.get("max_model_len") for m in served["data"]}
+        name = self._wanted or next(iter(models), "")
+        if name not in models:
+            raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
+        context = models[name]
+        if context is None:  # a router's own list, which need not say it
+            with self._http.shape("/tokenize"):
+                context = (await self._http.post("/tokenize", {"model": name, "prompt": "?"}))["max_model_len"]
+        if not isinstance(context, int):
+            raise self._http.malformed("/v1/models gives no max_model_len")
+        return ModelCard(name, context)
+
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+        """`POST /tokenize` with messages."""
         body = {
             "messages": list(messages),
             "add_generation_prompt": True,
             "chat_template_kwargs": dict(template),
         }
-        ids = self._ids(await self._post("/tokenize", body))
-        text = await self._post("/detokenize", {"tokens": ids})
-        with self._http.shape("/detokenize"):
-            return Rendered(text["prompt"], ids)
+        return (await self._tokenized(body))[0]
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`POST /tokenize`, in pieces where the text spells a control token that is to stay text."""
-        pieces = [text] if control else plain_pieces(text)
         ids: list[int] = []
-        widths: list[int] = []
-        for piece in pieces:
-            body = {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
-            answer = await self._post("/tokenize", body)
-            ids += self._ids(answer)
-            widths += token_widths(answer.get("token_strs") or [], piece)
-        return Encoded(ids, widths)
+        texts: list[str] = []
+        for piece in [text] if control else plain_pieces(text):
+            found, strings = await self._tokenized(
+                {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
+            )
+            told = texts_of(strings, piece)
+            if told is None:  # a server that gives no strings, or a tokenizer whose strings are no spelling
+                told = [token.text for token in await Speech(self._spelling).tokens(found, [0.0] * len(found))]
+            ids, texts = ids + found, texts + told
+        self._spelling.learn(ids, texts)
+        return Encoded(ids, texts)
 
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
@@ -108,7 +109,7 @@ class VllmEndpoint:
             return str(answer["prompt"])
 
     @property
-    def runs_on(self) -> bool:
+    def overlaps(self) -> bool:
         """A closed connection stops vLLM at its next step, and prompts share their prefix in its cache."""
         return True
 
@@ -121,8 +122,11 @@ class VllmEndpoint:
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
-        """A streamed `/v1/completions`; `logprobs: 0` gives each token's id and log-probability, and no more."""
+    ) -> AsyncGenerator[Token | End, None]:
+        """A streamed `/v1/completions`; `logprobs: 0` gives each token's id and log-probability, and no more.
+
+        A server that ignores `stop_token_ids` is stopped here: what a model writes behind `close` is no reasoning.
+        """
         body = {
             "model": (await self.card()).name,
             "prompt": prompt,
@@ -132,7 +136,7 @@ class VllmEndpoint:
             "seed": sampling.seed,
             "stop": [boundary] if boundary else list(form.stop),
             "stop_token_ids": [close.id] if close else [],
-            "include_stop_str_in_output": not form.stop,
+            "include_stop_str_in_output": True,  # without it, text is held back and no longer that of its event's ids
             "logprobs": 0,
             "return_tokens_as_token_ids": True,
             "stream": True,
@@ -140,22 +144,29 @@ class VllmEndpoint:
         }
         if form.schema is not None:
             body["structured_outputs"] = {"json": form.schema}
-        last: tuple[Chunk, Ending, tuple[int, float] | None] | None = None
-        usage: Usage | None = None
-        async with aclosing(self._http.events("/v1/completions", body)) as events:
+        speech, written = Speech(self._spelling), 0
+        end: tuple[Ending, Token | None] | None = None
+        counts: Usage | None = None
+        async with aclosing(self._http.events(completions.PATH, body)) as events:
             async for event in events:
-                for choice in event.get("choices", ()):
-                    chunk = self._chunk(choice)
-                    if choice.get("finish_reason") is None:
-                        yield chunk
-                    else:
-                        last = self._ended(choice, chunk, close)
+                for said in completions.said(self._http, event):
+                    written += len(said.ids)
+                    # A stop string may cut the last event's text, so that is not what its ids spell.
+                    tokens = await speech.tokens(said.ids, said.logprobs, "" if said.finish else said.text)
+                    if said.finish is not None:
+                        end = _ended(self.name, said, tokens, close)
+                    for token in tokens:
+                        if close is not None and token.id == close.id:
+                            yield End("close", Usage(len(prompt), None, written), (token.id, token.logprob))
+                            return
+                        yield token
                 if event.get("usage"):
-                    usage = self._usage(event)
-        if last is None or usage is None:
+                    counts = completions.usage(self._http, event)
+        if end is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
-        chunk, why, closing = last  # only now: a connection whose answer was not read to its end can't be used again
-        yield Chunk(chunk.text, chunk.ids, chunk.logprobs, End(why, usage, closing))
+        # Only now: a connection whose answer was not read to its end can't be used again.
+        why, last = end
+        yield End(why, counts or Usage(len(prompt), None, written), last and (last.id, last.logprob))
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/v1/completions` with every prompt, one token each."""
@@ -168,15 +179,11 @@ class VllmEndpoint:
             "logprobs": top,
             "return_tokens_as_token_ids": True,
         }
-        answer = await self._post("/v1/completions", body)
-        with self._http.shape("/v1/completions"):
-            choices = sorted(answer["choices"], key=lambda choice: int(choice["index"]))
-        if len(choices) != len(prompts):
-            raise self._http.malformed(f"{len(choices)} answers to {len(prompts)} prompts")
-        usage = self._usage(answer)
+        answer = await self._post(completions.PATH, body)
+        items, usage = completions.readings(self._http, answer, len(prompts)), completions.usage(self._http, answer)
         if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
             usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
-        return Readings([self._reading(choice) for choice in choices], usage)
+        return Readings(items, usage)
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
         """See `full_likelihood`; None where it is turned off or can't tell."""
@@ -194,56 +201,24 @@ class VllmEndpoint:
             raise self._http.malformed(f"{path} answered no object")
         return answer
 
-    def _ids(self, answer: dict[str, Any]) -> list[int]:
-        tokens = answer.get("tokens")
-        if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
+    async def _ids(self, text: str) -> list[int]:
+        return (await self.encode(text)).ids
+
+    async def _tokenized(self, body: dict[str, Any]) -> tuple[list[int], list[str]]:
+        answer = await self._post("/tokenize", body)
+        ids, strings = answer.get("tokens"), answer.get("token_strs") or []
+        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
             raise self._http.malformed("/tokenize gives no token ids")
-        return tokens
+        return ids, strings
 
-    def _chunk(self, choice: dict[str, Any]) -> Chunk:
-        logprobs = choice.get("logprobs")
-        if logprobs is None:
-            if choice.get("text"):
-                raise NoLogprobs(f"{self.name} gives no log-probabilities: is it vLLM, or does a proxy drop them?")
-            return Chunk()
-        with self._http.shape("/v1/completions"):
-            ids = [self._id(token) for token in logprobs["tokens"]]
-            return Chunk(choice["text"], ids, list(logprobs["token_logprobs"]))
 
-    def _id(self, token: str) -> int:
-        prefix, _, number = token.partition(":")
-        if prefix != "token_id" or not number.isdigit():
-            raise self._http.malformed(f"ignores return_tokens_as_token_ids (token {token!r})")
-        return int(number)
-
-    def _ended(
-        self, choice: dict[str, Any], chunk: Chunk, close: Marker | None
-    ) -> tuple[Chunk, Ending, tuple[int, float] | None]:
-        finish, stop = choice["finish_reason"], choice.get("stop_reason")
-        if finish == "length":
-            return chunk, "length", None
-        if finish != "stop":
-            raise TruncatedResponse(f"{self.name}: the server gave up a generation ({finish})")
-        if isinstance(stop, str):
-            return chunk, "boundary", None
-        closed = close is not None and stop == close.id
-        text = chunk.text.removesuffix(close.text) if closed and close else chunk.text
-        if not chunk.ids:
-            return chunk, "close" if closed else "end_of_turn", None
-        closing = (chunk.ids[-1], chunk.logprobs[-1])
-        kept = Chunk(text, chunk.ids[:-1], chunk.logprobs[:-1])
-        return kept, "close" if closed else "end_of_turn", closing
-
-    def _reading(self, choice: dict[str, Any]) -> Reading:
-        logprobs = choice.get("logprobs")
-        if not logprobs or not logprobs.get("top_logprobs"):
-            raise NoLogprobs(f"{self.name} gives no top log-probabilities (start vLLM with --max-logprobs 20 or more)")
-        with self._http.shape("/v1/completions"):
-            top = {self._id(token): float(value) for token, value in logprobs["top_logprobs"][0].items()}
-            return Reading(self._id(logprobs["tokens"][0]), top)
-
-    def _usage(self, answer: dict[str, Any]) -> Usage:
-        with self._http.shape("/v1/completions"):
-            usage = answer["usage"]
-            details = usage.get("prompt_tokens_details") or {}
-            return Usage(usage["prompt_tokens"], details.get("cached_tokens"), usage.get("completion_tokens", 0))
+def _ended(name: str, said: completions.Said, tokens: list[Token], close: Marker | None) -> tuple[Ending, Token | None]:
+    """Why a generation ended, and the token that ended the turn or the reasoning, which is taken off its tokens."""
+    why = said.why(name, close)
+    if not tokens or why in ("boundary", "length"):
+        return why, None
+    if close is not None and tokens[-1].id == close.id:
+        return "close", tokens.pop()
+    if tokens[-1].text and said.text.endswith(tokens[-1].text):
+        return "boundary", None  # no end of turn is visible: a proxy has dropped `stop_reason`
+    return why, tokens.pop()

@@ -6,8 +6,6 @@ anew. So every prompt is ledger + pending step + request, and a server's prefix 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from specreason_graph.contract.settings import Role
@@ -16,31 +14,38 @@ from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Encoded, Endpoint
 
 _PROBE = "A"
-_RUNS_KEPT = 256
 
 
-def ledger(opening: Ids, steps: Sequence[Step], role: Role) -> Ids:
-    """The ids behind which `role` writes next: its rendered prompt, then every kept step."""
-    return opening.grown([token for step in steps for token in step_ids(step["ids"], role)])
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A rendered conversation with the reasoning open, and its hash to know it again on resume."""
+
+    ids: Ids
+    hash: str
 
 
 @dataclass(slots=True)
 class Ledgers:
-    """The last ledger of each of some runs: the next node adds its step instead of building it anew."""
+    """Those of one run: the next node adds its step instead of building them anew."""
 
-    _kept: OrderedDict[tuple[str, Role], tuple[list[Step], Ids]] = field(default_factory=OrderedDict)
+    _kept: dict[Role, tuple[list[Step], Ids]] = field(default_factory=dict)
 
-    def of(self, run: str, opening: Ids, steps: list[Step], role: Role) -> Ids:
-        """`ledger`, where `run` names the run's opening; forks and edits of its thread are noticed."""
-        known, ids = self._kept.pop((run, role), ([], opening))
+    def of(self, opening: Ids, steps: list[Step], role: Role) -> Ids:
+        """The ids behind which `role` writes next: its rendered prompt, then every kept step.
+
+        Forks and edits of the run's thread are noticed: what was built on other steps is built anew.
+        """
+        known, ids = self._kept.get(role, ([], opening))
         if known != steps:
             if known != steps[: len(known)]:
                 known, ids = [], opening
-            known, ids = [*steps], ledger(ids, steps[len(known) :], role)
-        self._kept[run, role] = known, ids
-        if len(self._kept) > _RUNS_KEPT:
-            self._kept.popitem(last=False)
+            ids = ids.grown([token for step in steps[len(known) :] for token in step_ids(step["ids"], role)])
+            self._kept[role] = [*steps], ids
         return ids
+
+    def clear(self) -> None:
+        """Build all of it anew next time."""
+        self._kept.clear()
 
 
 def step_ids(ids: dict[str, list[int]], role: Role) -> list[int]:
@@ -57,6 +62,6 @@ async def encode_step(endpoint: Endpoint, text: str) -> Encoded:
     if not text[-1:].isspace():
         return await endpoint.encode(text)
     probed = await endpoint.encode(text + _PROBE)
-    if probed.widths and probed.widths[-1] == len(_PROBE):
-        return Encoded(probed.ids[:-1], probed.widths[:-1])
+    if probed.texts[-1:] == [_PROBE]:
+        return Encoded(probed.ids[:-1], probed.texts[:-1])
     return await endpoint.encode(text)

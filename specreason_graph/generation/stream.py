@@ -1,4 +1,4 @@
-"""One generation, read in the background and handed out step by step."""
+"""One generation, read in the background token by token and handed out step by step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from specreason_graph.contract.errors import TruncatedResponse
-from specreason_graph.contract.state import Writing
+from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids, marked
-from specreason_graph.endpoint.protocol import Chunk, End, Endpoint, Marker, Sampling, Usage
-from specreason_graph.generation.collect import Bounds, Collected
+from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
+from specreason_graph.generation.passage import Bounds, Passage
 
 _BLANK_TRIES = 3
 """How often a model that opens with blank lines may go on behind them."""
@@ -23,10 +23,14 @@ _NOTHING = Usage(0, 0, 0)
 _AHEAD = 2
 """Whole steps that may wait to be taken: one that follows while another is judged, and what comes meanwhile."""
 
+_BEHIND = 16
+"""Tokens that may come behind what a server was told to stop at: a decoder of several tokens a pass has written some
+by then. One that writes more ignores it, and is stopped."""
+
 
 @dataclass(frozen=True, slots=True)
-class Prompted:
-    """What a stream of steps is asked for."""
+class Wanted:
+    """What a model is asked to write."""
 
     endpoint: Endpoint
     ids: Ids
@@ -34,9 +38,11 @@ class Prompted:
     sampling: Sampling
     boundary: str
     close: Marker | None
-    tokens: int
-    """At most, in one request."""
-    runs_on: bool
+    step: Bounds
+    """Of the next step."""
+    room: int
+    """Tokens that one request may have, if it goes on."""
+    goes_on: bool
     """Whether it goes on behind a boundary: the next step then begins without a request of its own."""
 
 
@@ -45,30 +51,35 @@ class Stream:
 
     Blank lines are no step: the model goes on behind them, and they become the step's beginning. A model that has
     written nothing else after some tries gives a step of blank text, which the caller must not keep.
+
+    Args:
+        wanted: what is asked for.
+        over: called once when the server has nothing more to write for it.
     """
 
-    def __init__(self, prompted: Prompted) -> None:
-        self.at = prompted.ids.mark
+    def __init__(self, wanted: Wanted, over: Callable[[], None] = lambda: None) -> None:
+        self.at = wanted.ids.mark
         """Mark of the ids behind which the next step that is taken begins."""
-        self._prompted = prompted
-        self._ready: deque[Collected] = deque()
-        self._open = Collected()
+        self._wanted = wanted
+        self._cap = wanted.step.tokens
+        self._ready: deque[Passage] = deque()
+        self._open = Passage()
         self._searched = 0
         self._blanks = 0
-        self._cap: int | None = None
-        self._bill = _Bill()
+        self._tries = 0
+        self._owed = _Owed()
         self._failure: Exception | None = None
         self._over = False
         self._wasted = 0
         self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._read())
+        self._task = asyncio.create_task(self._read(over))
 
     @property
     def goes_on(self) -> bool:
         """Whether another step can come of it."""
         return bool(self._ready) or not self._over
 
-    async def step(self, bounds: Bounds) -> tuple[Writing, list[Usage]]:
+    async def step(self, bounds: Bounds) -> tuple[WrittenStep, list[Usage]]:
         """Take the next step, and what it cost; one that reaches a bound is cut there, and with it the stream.
 
         Raises:
@@ -78,23 +89,21 @@ class Stream:
         self._cap = bounds.tokens
         try:
             async with asyncio.timeout(bounds.seconds):
-                await self._until(lambda: self._ready or self._over or len(self._open.ids) >= bounds.tokens)
+                await self._until(lambda: self._over or (self._wanted.goes_on and self._can_be_taken()))
         except TimeoutError:
             pass  # the clock, not the server: an endpoint's own timeout is an EndpointError
         if not self._ready and self._failure is not None:
             raise self._failure
-        whole = bool(self._ready) and len(self._ready[0].ids) <= bounds.tokens
-        got = self._ready.popleft() if self._ready else self._open
-        if not whole:
-            got.end, self._open = None, Collected()
-            await self._stop()
-        elif not self._prompted.runs_on:
-            await asyncio.wait({self._task})  # a connection whose answer was read to its end can be used again
+        got = self._ready.popleft() if self._ready else self._opened()
+        if len(got.tokens) > bounds.tokens:
+            got.end = None
         if got.cut:
-            got.trim(bounds.tokens)
+            self._wasted += got.trim(bounds.tokens)
+        if got.cut or not self._wanted.goes_on:
+            await self.stop()
         self.at = marked(self.at, got.ids)
-        usages = self._bill.due()
-        return Writing(
+        usages = self._owed.due()
+        return WrittenStep(
             text=got.text,
             ids=got.ids,
             logprobs=got.logprobs,
@@ -106,112 +115,112 @@ class Stream:
             seconds=time.perf_counter() - began,
         ), usages
 
-    async def cut(self) -> tuple[int, list[Usage]]:
-        """Stop it, the server too. Returns how many tokens nobody took, and what has not been paid for yet."""
-        await self._stop()
-        return self._wasted, self._bill.due()
+    def _can_be_taken(self) -> bool:
+        return bool(self._ready) or len(self._open.tokens) >= self._cap
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """Stop it, the server too."""
         self._task.cancel()
         await asyncio.wait({self._task})  # not the task itself: whoever stops it may be cancelled, too
-        self._wasted += sum(len(step.ids) for step in (*self._ready, self._open))
+
+    def left(self) -> tuple[int, list[Usage]]:
+        """Of a stream that is over: how many tokens nobody took, and what has not been paid for yet."""
+        self._wasted += sum(len(passage.tokens) for passage in (*self._ready, self._open))
         self._ready.clear()
-        self._open = Collected()
+        self._open = Passage()
+        wasted, self._wasted = self._wasted, 0
+        return wasted, self._owed.due()
 
     async def _until(self, condition: Callable[[], object]) -> None:
         while not condition():
             self._wake.clear()
             await self._wake.wait()
 
-    async def _read(self) -> None:
+    async def _read(self, over: Callable[[], None]) -> None:
         try:
             while await self._request():
                 pass
         except Exception as error:  # whoever takes the next step is told
             self._failure = error
         except asyncio.CancelledError:
-            pass  # by `_stop`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
+            pass  # by `stop`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
         finally:
             self._over = True
             self._wake.set()
+            over()
 
     async def _request(self) -> bool:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""
-        asked = self._prompted
-        prompt = asked.ids.plus(self._open.ids)
-        self._bill.opened(len(prompt))
-        chunks = asked.endpoint.generate(
+        wanted = self._wanted
+        prompt = wanted.ids.plus(self._open.ids)
+        self._owed.opened(len(prompt))
+        said = wanted.endpoint.generate(
             prompt,
-            max_tokens=asked.tokens - len(self._open.ids),
-            sampling=asked.sampling,
-            boundary=None if asked.runs_on else asked.boundary,
-            close=asked.close,
+            max_tokens=(wanted.room if wanted.goes_on else wanted.step.tokens) - len(self._open.tokens),
+            sampling=wanted.sampling,
+            boundary=None if wanted.goes_on else wanted.boundary,
+            close=wanted.close,
         )
-        ended = False
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                ended = chunk.end is not None
-                self._bill.wrote(chunk)
-                await self._take(chunk)
-                if len(self._ready) == _AHEAD:
+        end: End | None = None
+        async with aclosing(said):
+            async for it in said:
+                if isinstance(it, End):
+                    end = it
+                    self._owed.ended(end)
+                    self._ended(end)
+                    continue  # to the end: a connection whose answer was not read can't be used again
+                self._owed.wrote()
+                self._take(it)
+                if self._enough():
                     return False
-                if self._cap is not None and len(self._open.ids) >= self._cap:
-                    self._wake.set()
-        if not ended:
-            raise TruncatedResponse(f"{asked.endpoint.name}: a generation ended without saying why")
-        return not self._ready and not asked.runs_on and len(self._open.ids) < asked.tokens
+        if end is None:
+            raise TruncatedResponse(f"{wanted.endpoint.name}: a generation ended without saying why")
+        self._tries += 1
+        more = not self._ready and not wanted.goes_on and len(self._open.tokens) < wanted.step.tokens
+        return more and self._tries < _BLANK_TRIES
 
-    async def _take(self, chunk: Chunk) -> None:
-        """Put a chunk where it belongs: behind the open step, and what follows a boundary into the next one."""
-        rest: Chunk | None = chunk
-        while rest is not None:
-            chunk, found = rest, self._boundary(rest.text)
-            if found is None:
-                self._open.add(chunk)
-                if chunk.end is not None:
-                    self._whole(chunk.end)
-                return
-            head, rest = await self._split(chunk, found - len(self._open.text))
-            self._open.add(head)
-            self._open.text = self._open.text[:found]
-            self._searched = found
-            self._blanks += 1
-            if self._open.text.strip() or self._blanks == _BLANK_TRIES:
-                self._whole(End("boundary", _NOTHING))
+    def _enough(self) -> bool:
+        """Whether no more of this request is wanted: it is ahead as far as it may be, or at the step's bound."""
+        written, most = len(self._open.tokens), self._wanted.step.tokens
+        if not self._wanted.goes_on:  # the server stops by itself, and says what it cost
+            return written >= _BEHIND + (0 if self._ready else most)
+        if written >= self._cap:
+            self._wake.set()
+        return len(self._ready) == _AHEAD or written >= most
 
-    def _boundary(self, text: str) -> int | None:
-        """Where a boundary that some more text completes would end."""
-        boundary, before = self._prompted.boundary, len(self._open.text)
-        start = max(self._searched, before - len(boundary) + 1)
-        at = (self._open.text[start:] + text).find(boundary)
-        return None if at < 0 else start + at + len(boundary)
+    def _take(self, token: Token) -> None:
+        """Put a token where it belongs: the one that completes a boundary is the last of its step."""
+        before, boundary = len(self._open.text), self._wanted.boundary
+        self._open.add(token)
+        if (self._ready and not self._wanted.goes_on) or boundary not in self._open.text[
+            max(self._searched, before - len(boundary) + 1) :
+        ]:
+            return
+        self._searched = len(self._open.text)
+        self._blanks += 1
+        if self._open.text.strip() or self._blanks == _BLANK_TRIES:
+            self._whole(End("boundary", _NOTHING))
 
-    async def _split(self, chunk: Chunk, characters: int) -> tuple[Chunk, Chunk | None]:
-        """A chunk up to the token that holds its nth character, and what comes behind; that token stays whole.
-
-        Several tokens come at once from a server that decodes speculatively, or when this client is slow.
-        """
-        behind = chunk.end if chunk.end is not None and chunk.end.why != "boundary" else None
-        count, text = len(chunk.ids), chunk.text
-        if count > 1:
-            unfinished = self._open.ids[self._open.marks[-1][0] if self._open.marks else 0 :]
-            for count in range(1, len(chunk.ids) + 1):
-                text = await self._prompted.endpoint.decode([*unfinished, *chunk.ids[:count]])
-                if len(text) >= characters:
-                    break
-        head = Chunk(chunk.text[: len(text)], chunk.ids[:count], chunk.logprobs[:count])
-        if behind is None and (not self._prompted.runs_on or count == len(chunk.ids)):
-            return head, None  # a server that stops at a boundary may have written more; it is not part of the step
-        return head, Chunk(chunk.text[len(text) :], chunk.ids[count:], chunk.logprobs[count:], behind)
+    def _ended(self, end: End) -> None:
+        """The server has stopped: what is open is a step, but for what it wrote behind the boundary it stopped at."""
+        if self._ready and not self._wanted.goes_on:
+            return
+        says = bool(self._open.text.strip()) if end.why == "boundary" else bool(self._open.tokens)
+        if says or end.why in ("close", "end_of_turn"):
+            self._whole(end)
 
     def _whole(self, end: End) -> None:
         self._open.end = end
-        self._ready.append(self._open)
-        self._open, self._searched, self._blanks = Collected(), 0, 0
+        self._ready.append(self._opened())
+        self._searched, self._blanks = 0, 0
         self._wake.set()
 
+    def _opened(self) -> Passage:
+        opened, self._open = self._open, Passage()
+        return opened
 
-class _Bill:
+
+class _Owed:
     """What a stream's requests cost, and has not been told yet."""
 
     def __init__(self) -> None:
@@ -223,13 +232,13 @@ class _Bill:
     def opened(self, prompt_tokens: int) -> None:
         self._prompt, self._written, self._told = prompt_tokens, 0, 0
 
-    def wrote(self, chunk: Chunk) -> None:
-        self._written += len(chunk.ids)
-        if chunk.end is not None:
-            usage = chunk.end.usage
-            whole = usage if self._prompt else Usage(0, 0, usage.completion_tokens - self._told)
-            self._due.append(whole)
-            self._prompt, self._told = 0, self._written
+    def wrote(self) -> None:
+        self._written += 1
+
+    def ended(self, end: End) -> None:
+        usage, more = end.usage, max(0, end.usage.completion_tokens - self._told)
+        self._due.append(usage if self._prompt else Usage(0, 0, more))
+        self._prompt, self._told = 0, self._written
 
     def due(self) -> list[Usage]:
         """Since the last time; of a request that goes on, nobody knows yet what was cached."""

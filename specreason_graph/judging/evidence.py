@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from dataclasses import dataclass
+from itertools import accumulate, pairwise, takewhile
 from typing import NamedTuple
 
-from specreason_graph.contract.state import Evidence, Spot, Writing
-from specreason_graph.endpoint.protocol import Encoded, Reading, Readings, Usage
+from specreason_graph.contract.state import Evidence, Spot, WrittenStep
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.protocol import Encoded, Endpoint, Reading, Readings, Usage
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.judging.scoring import base_logprob, label_distribution, least_sure
-from specreason_graph.loop.run import Run
+from specreason_graph.models.pair import JudgeRequest
+from specreason_graph.models.presets import Judge
 
 
 class DraftedToken(NamedTuple):
@@ -22,86 +25,104 @@ class DraftedToken(NamedTuple):
     logprob: float | None
 
 
-async def as_base_reads(run: Run, writing: Writing) -> list[DraftedToken]:
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What base is asked about a step, and behind what."""
+
+    base: Endpoint
+    before: Ids
+    """Base's ledger."""
+    place: int
+    """Which step of the reasoning it would be, from 0."""
+    judge: Judge
+    request: JudgeRequest | None
+    """The judge's request in base's tokens, if it asks for labels."""
+    end: int
+    """The token that ends the reasoning in base's vocabulary."""
+
+
+async def as_base_reads(base: Endpoint, step: WrittenStep, *, same_tokenizer: bool) -> list[DraftedToken]:
     """The drafted step token by token as base reads it, `closing` left out.
 
     With two tokenizers a base token gets the lowest log-probability of the drafted tokens that it overlaps.
     """
-    if run.same_tokenizer:
-        pieces = [writing["text"][a:b] for a, b in pairwise([*writing["starts"], len(writing["text"])])]
-        return [DraftedToken(*token) for token in zip(writing["ids"], pieces, writing["logprobs"], strict=True)]
-    return aligned(writing, await encode_step(run.pair.base, writing["text"]))
+    if same_tokenizer:
+        pieces = [step["text"][a:b] for a, b in pairwise([*step["starts"], len(step["text"])])]
+        return [DraftedToken(*token) for token in zip(step["ids"], pieces, step["logprobs"], strict=True)]
+    return aligned(step, await encode_step(base, step["text"]))
 
 
-def aligned(writing: Writing, encoded: Encoded) -> list[DraftedToken]:
-    """Another model's tokens over the drafted ones, by the bytes of text that each stands for."""
-    raw = writing["text"].encode()
-    drafted = [len(writing["text"][:start].encode()) for start in writing["starts"]]
-    ends = list(accumulate(encoded.widths))
+def aligned(step: WrittenStep, encoded: Encoded) -> list[DraftedToken]:
+    """Another model's tokens over the drafted ones, by the characters of text that they share."""
+    starts = [*step["starts"], len(step["text"])]
+    drafted = _spans([after - start for start, after in pairwise(starts)])
     tokens, first = [], 0
-    for token, width, end in zip(encoded.ids, encoded.widths, ends, strict=True):
-        begin = end - width
-        while first + 1 < len(drafted) and drafted[first + 1] <= begin:
+    for token, text, (begin, end) in zip(
+        encoded.ids, encoded.texts, _spans([len(text) for text in encoded.texts]), strict=True
+    ):
+        while first + 1 < len(drafted) and drafted[first][1] <= begin:
             first += 1
-        last = first
-        while last + 1 < len(drafted) and drafted[last + 1] < end:
-            last += 1
-        lowest = min(writing["logprobs"][first : last + 1], default=0.0)
-        tokens.append(DraftedToken(token, raw[begin:end].decode(errors="replace"), lowest))
+        under = takewhile(lambda at: drafted[at][0] < end, range(first, len(drafted)))  # noqa: B023  # used at once
+        tokens.append(DraftedToken(token, text, min((step["logprobs"][at] for at in under), default=0.0)))
     return tokens
 
 
-def free_evidence(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> Evidence:
+def _spans(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Where tokens begin and end, in characters; one that ends inside a character has a part in that character."""
+    ends = list(accumulate(lengths))
+    return [(end - length, end if length else end + 1) for length, end in zip(lengths, ends, strict=True)]
+
+
+def free_evidence(step: WrittenStep, tokens: Sequence[DraftedToken], place: int) -> Evidence:
     """What is known of a step without asking base."""
     return Evidence(
         label_probs=None,
         label_mass=None,
         says_label=None,
         spots=None,
-        draft_logprobs=writing["logprobs"],
+        draft_logprobs=step["logprobs"],
         tokens=len(tokens),
-        place=len(run.steps),
-        ends=writing["closes"],
+        place=place,
+        ends=step["closes"],
         agreement=None,
     )
 
 
-async def ask(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> tuple[Evidence, Usage]:
-    """Ask base all that the run's judge asks for, in one request (two with `full_likelihood`).
+async def ask(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken]) -> tuple[Evidence, Usage]:
+    """Ask base all that the judge asks for, in one request (two with `full_likelihood`).
 
     Prompts go in rising order, so that a server with one slot adds only the tokens up to the next spot: ledger +
     step up to each of the draft's least sure tokens; its end, when it ends the reasoning (a draft that stops too
     early is wrong there alone); ledger + step + the judge's request (paper, section 4.1). A step without text gets
-    no label.
+    no label: there, every judge asks how likely the end is.
     """
-    before, step = run.ledger("base"), [token.id for token in tokens]
-    spots = _spots(run, writing, tokens) if run.judge.spots else {}
-    end = [token.id for at, token in spots.items() if at == len(step)]
-    whole = await run.pair.base.likelihood(before.plus([*step, *end])) if spots else None
+    base, before, ids = inquiry.base, inquiry.before, [token.id for token in tokens]
+    spots = _spots(inquiry, step, tokens)
+    end = [token.id for at, token in spots.items() if at == len(ids)]
+    whole = await base.likelihood(before.plus([*ids, *end])) if spots else None
     exact = {} if whole is None else {at: whole.logprobs[len(before) + at] for at in spots}
     unread = [at for at in spots if exact.get(at) is None]
-    prompts = [before.plus(step[:at]) for at in unread]
-    if run.request is not None and tokens:
-        prompts.append(before.plus([*step, *run.request.suffix]))
-    readings = await run.pair.base.read(prompts) if prompts else Readings([], Usage(0, 0, 0))
-    evidence = free_evidence(run, writing, tokens)
-    if run.judge.spots:
+    prompts = [before.plus(ids[:at]) for at in unread]
+    if inquiry.request is not None and tokens:
+        prompts.append(before.plus([*ids, *inquiry.request.suffix]))
+    readings = await base.read(prompts) if prompts else Readings([], Usage(0, 0, 0))
+    evidence = free_evidence(step, tokens, inquiry.place)
+    if inquiry.judge.spots or spots:
         read = dict(zip(unread, readings.items, strict=False))
         evidence["spots"] = [_spot(token, exact.get(at), read.get(at)) for at, token in spots.items()]
-    if run.request is not None and tokens:
-        probs, evidence["says_label"] = label_distribution(readings.items[-1], run.request.labels)
+    if inquiry.request is not None and tokens:
+        probs, evidence["says_label"] = label_distribution(readings.items[-1], inquiry.request.labels)
         evidence["label_probs"], evidence["label_mass"] = probs, sum(probs.values())
     return evidence, readings.usage if whole is None else whole.usage + readings.usage
 
 
-def _spots(run: Run, writing: Writing, tokens: Sequence[DraftedToken]) -> dict[int, DraftedToken]:
+def _spots(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken]) -> dict[int, DraftedToken]:
     """Where in the step base is asked how likely it finds what the draft wrote, in rising order."""
-    places = least_sure([token.logprob or 0.0 for token in tokens], run.judge.spots)
+    places = least_sure([token.logprob or 0.0 for token in tokens], inquiry.judge.spots)
     spots = {at: tokens[at] for at in places}
-    if writing["closes"]:
-        marker, closing = run.closings.marker, writing["closing"]
-        end = marker.id if marker else run.closings.end_of_turn
-        spots[len(tokens)] = DraftedToken(end, "", closing[1] if closing else None)
+    if step["closes"] and (inquiry.judge.spots or not tokens):
+        closing = step["closing"]
+        spots[len(tokens)] = DraftedToken(inquiry.end, "", closing[1] if closing else None)
     return spots
 
 

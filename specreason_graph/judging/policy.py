@@ -61,8 +61,8 @@ class ScoreThreshold:
         """See `Policy`."""
         if self.judge.kind == "likelihood":
             return decide_by_likelihood(evidence["spots"] or [], threshold=self.threshold)
-        if not evidence["tokens"]:  # a bare end has no step to put a label on
-            return True, None, None
+        if not evidence["tokens"]:  # a bare end has no step to put a label on, so base was asked how likely it is
+            return decide_by_likelihood(evidence["spots"] or [], threshold=self.judge.end_threshold)
         return decide_by_labels(
             evidence["label_probs"] or {},
             self.judge.labels,

@@ -12,7 +12,7 @@ from specreason_graph.judging.policy import Policy
 from specreason_graph.judging.scoring import Decision, least_sure
 from specreason_graph.models.presets import Judge
 
-_AT_SIGHT = ("empty", "loop", "too_long")  # no evidence was asked for, and no policy decides
+_AT_SIGHT = ("empty", "loop")  # no evidence was asked for, and no policy decides
 
 
 class Rejudged(TypedDict):
@@ -56,6 +56,8 @@ def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Ste
     """
     if step["reject_reason"] in _AT_SIGHT:
         return False, None, step["reject_reason"]
+    if not step["tokens"] and step["spots"] is None:  # a bare end that a label judge let pass unasked, before 0.2
+        return bool(step["accepted"]), None, None
     if (judge.spots and step["spots"] is None) or (judge.labels and step["tokens"] and step["label_probs"] is None):
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"

@@ -18,11 +18,11 @@ from langgraph.runtime import Runtime
 from specreason_graph.contract.errors import ConfigError, SpecReasonError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import SpecReasonInput, SpecReasonState, Update
-from specreason_graph.generation.leases import stopping
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
-from specreason_graph.loop.run import Run, open_run
-from specreason_graph.loop.tracing import Edge, traced
+from specreason_graph.loop.opened import TimeIsUp, opened
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.tracing import Edge
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
@@ -67,10 +67,11 @@ def create_specreason(
             try:
                 chosen = defaults.overridden(by=runtime.context)
                 _check_can_wait(chosen, runtime)
-                run = await open_run(state, chosen, known, catalog, runtime.stream_writer)
-                run.pair = traced(run.pair, config)
-                async with stopping(run.streams):
-                    return run.told(await body(state, run))
+                async with opened(state, chosen, known, catalog, runtime.stream_writer, config) as run:
+                    begins_anew = run.fresh and body is not draft_step  # a message came while the run was paused
+                    return run.parked(run.cleared() if begins_anew else await body(state, run))
+            except TimeIsUp as late:
+                return late.unanswered() if body is finalize else late.ended()
             except SpecReasonError as error:
                 error.steps = list(state.get("specreason_steps", ()))
                 raise
@@ -83,19 +84,25 @@ def create_specreason(
     graph.add_node("regenerate", node(regenerate))
     graph.add_node("finalize", node(finalize))
     graph.add_edge(START, "draft_step")
-    graph.add_conditional_edges("draft_step", Edge(after_draft), {"drafted": "judge", "base's turn": "regenerate"})
+    graph.add_conditional_edges(
+        "draft_step",
+        Edge(after_draft),
+        {"drafted": "judge", "base's turn": "regenerate", "over": "finalize"},
+    )
     graph.add_conditional_edges(
         "judge",
         Edge(after_judge),
         {"accept": "draft_step", "reject": "regenerate", "unsure": "judge", "over": "finalize"},
     )
     graph.add_conditional_edges("regenerate", Edge(after_regenerate), {"kept": "draft_step", "over": "finalize"})
-    graph.add_edge("finalize", END)
+    graph.add_conditional_edges("finalize", Edge(after_finalize), {"answered": END, "asked anew": "draft_step"})
     return graph
 
 
-def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn"]:
+def after_draft(state: SpecReasonState) -> Literal["drafted", "base's turn", "over"]:
     """Where a drafted step goes; base's own turns draft none."""
+    if state["specreason_ended"] is not None:
+        return "over"
     return "base's turn" if state["specreason_pending"] is None else "drafted"
 
 
@@ -106,12 +113,17 @@ def after_judge(state: SpecReasonState) -> Literal["accept", "reject", "unsure",
     pending = state["specreason_pending"]
     if pending is None:
         return "accept"
-    return "unsure" if pending["asks"] else "reject"
+    return "unsure" if pending["status"] == "unsure" else "reject"
 
 
 def after_regenerate(state: SpecReasonState) -> Literal["kept", "over"]:
     """Back to the draft model, until the reasoning has ended."""
     return "kept" if state["specreason_ended"] is None else "over"
+
+
+def after_finalize(state: SpecReasonState) -> Literal["answered", "asked anew"]:
+    """To the end, but for a run whose conversation has grown while it was paused: the new question begins a run."""
+    return "answered" if state["specreason_done"] else "asked anew"
 
 
 def _check_can_wait(settings: Settings, runtime: Runtime[Settings]) -> None:

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from specreason_graph.contract.errors import ConfigError, in_one_line
 from specreason_graph.contract.state import Choice, Edit, Pending, Step, Update, Verdict
-from specreason_graph.generation.ledger import encode_step
-from specreason_graph.loop.ending import why_ended
+from specreason_graph.generation.ledger import encode_step, step_ids
+from specreason_graph.loop.bounds import room, why_ended
 from specreason_graph.loop.record import human_step, ids_of
 from specreason_graph.loop.run import Run
 
@@ -30,7 +30,7 @@ class Question(TypedDict):
     """Why the text of the last answer can't be used; None the first time."""
 
 
-class Answer(BaseModel):
+class Resume(BaseModel):
     """What it goes on with: `Command(resume={"decision": "edit", "text": "…"})`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +60,7 @@ async def decision(run: Run, pending: Pending, verdict: Verdict) -> tuple[Choice
     Raises:
         ConfigError: it was resumed with something else; it still waits for an answer then.
     """
-    drafted = pending["writing"]
+    drafted = pending["drafted"]
     question = Question(
         index=len(run.steps),
         text=drafted["text"],
@@ -71,31 +71,31 @@ async def decision(run: Run, pending: Pending, verdict: Verdict) -> tuple[Choice
     )
     while True:
         try:
-            given = interrupt(question, response_schema=Answer)
+            given = interrupt(question, response_schema=Resume)
         except ValidationError as error:
-            why = in_one_line(error, Answer)
+            why = in_one_line(error, Resume)
             raise ConfigError(f"resume: {why}; give {{'decision': 'accept' | 'reject' | 'edit', 'text': …}}") from error
         try:
-            own = await written(run, given.text, before=drafted["text"], drafted=pending) if given.text else None
+            own = await written(run, given.text, before=drafted["text"], rejected=pending) if given.text else None
         except ConfigError as error:  # raised, it would be raised for every later answer, too: this one is kept
             question["problem"] = str(error)
         else:
             return given.decision, own
 
 
-async def written(run: Run, text: str, *, before: str, drafted: Pending | None = None) -> Step:
+async def written(run: Run, text: str, *, before: str, rejected: Pending | None = None) -> Step:
     """A person's step in the place of one that read `before`: a drafted one, or one that was kept.
 
     Raises:
         ConfigError: it does not fit the models' contexts.
     """
-    closes = drafted is not None and drafted["writing"]["closes"]
+    closes = rejected is not None and rejected["drafted"]["closes"]
     whole = text.strip() + ("" if closes else run.preset.boundary)
     ids = await ids_of(run, whole, (await encode_step(run.pair.base, whole)).ids)
     for role in ("base", "draft"):
-        if len(ids.get(role, ids["base"])) > run.room(role):
-            raise ConfigError(f"text: the step is longer than the {run.room(role)} tokens left in {role}'s context")
-    return human_step(run, whole, before, drafted, ids, closes=closes)
+        if len(step_ids(ids, role)) > (left := room(run, role)):
+            raise ConfigError(f"text: the step is longer than the {left} tokens left in {role}'s context")
+    return human_step(run, whole, before, rejected, ids, closes=closes)
 
 
 def edited(index: int, text: str | None = None) -> Update:
@@ -124,10 +124,10 @@ async def edited_steps(run: Run, edit: Edit) -> list[Step]:
         kept = "a run that is over or has not begun" if run.fresh else f"a run with {len(run.steps)} steps"
         raise ConfigError(f"specreason_edit: {kept} has no step {edit['index']}; choose a checkpoint that has it")
     before = run.steps[edit["index"]]["text"]
-    run.steps = run.steps[: edit["index"]]
+    steps = run.steps[: edit["index"]]
     if edit["text"] is not None:
-        run.steps = [*run.steps, await written(run, edit["text"], before=before)]
-        ended = why_ended(run)
+        steps = [*steps, await written(run.behind(steps), edit["text"], before=before)]
+        ended = why_ended(run.behind(steps))
         if ended is not None:
             raise ConfigError(f"specreason_edit: no step can follow the one with this text ({ended})")
-    return run.steps
+    return steps

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from specreason_graph.contract.state import Evidence, Pending, Source, Step, Verdict, Writing
+import time
+
+from specreason_graph.contract.state import Evidence, Pending, Source, Step, Verdict, WrittenStep
+from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.generation.ledger import encode_step
+from specreason_graph.judging.scoring import Decision
 from specreason_graph.loop.run import Run
 
 
@@ -14,17 +18,32 @@ async def ids_of(run: Run, text: str, base: list[int]) -> dict[str, list[int]]:
     return {"base": base, "draft": (await encode_step(run.pair.draft, text)).ids}
 
 
-def accepted_step(run: Run, pending: Pending, ids: dict[str, list[int]]) -> Step:
-    """A drafted step that the judge let pass."""
-    drafted = pending["writing"]
-    return _step(run, "draft", drafted["text"], pending, ids, cut=drafted["cut"], closes=drafted["closes"])
+def verdict_on(evidence: Evidence, decision: Decision, request: Usage, began: float) -> Verdict:
+    """What was decided on a step, on which evidence, and what that took since `began` (`time.perf_counter`)."""
+    accepted, score, reason = decision
+    return Verdict(
+        **evidence,
+        accepted=accepted,
+        reason=reason,
+        score=score,
+        human=None,
+        judge_tokens=request.prompt_tokens,
+        cached_tokens=request.cached_tokens,
+        seconds=time.perf_counter() - began,
+    )
 
 
-def base_step(run: Run, writing: Writing, rejected: Pending | None, ids: dict[str, list[int]]) -> Step:
+def accepted_step(run: Run, drafted: WrittenStep, verdict: Verdict, ids: dict[str, list[int]]) -> Step:
+    """A drafted step that was let pass."""
+    return _step(run, "draft", drafted["text"], drafted, verdict, ids, cut=drafted["cut"], closes=drafted["closes"])
+
+
+def base_step(run: Run, written: WrittenStep, rejected: Pending | None, ids: dict[str, list[int]]) -> Step:
     """A step that base wrote: in the place of a rejected one, or unasked."""
-    step = _step(run, "base", writing["text"], rejected, ids, cut=writing["cut"], closes=writing["closes"])
-    step["base_tokens"] = len(writing["ids"])
-    step["seconds"]["regenerate"], step["cached_tokens"]["regenerate"] = writing["seconds"], writing["cached_tokens"]
+    drafted, verdict = (rejected["drafted"], rejected["verdict"]) if rejected else (None, None)
+    step = _step(run, "base", written["text"], drafted, verdict, ids, cut=written["cut"], closes=written["closes"])
+    step["base_tokens"] = len(written["ids"])
+    step["seconds"]["regenerate"], step["cached_tokens"]["regenerate"] = written["seconds"], written["cached_tokens"]
     return step
 
 
@@ -32,7 +51,8 @@ def human_step(
     run: Run, text: str, before: str, rejected: Pending | None, ids: dict[str, list[int]], *, closes: bool
 ) -> Step:
     """A step that a person wrote in the place of one that read `before`."""
-    step = _step(run, "human", text, rejected, ids, cut=False, closes=closes)
+    drafted, verdict = (rejected["drafted"], rejected["verdict"]) if rejected else (None, None)
+    step = _step(run, "human", text, drafted, verdict, ids, cut=False, closes=closes)
     step["rejected_text"], step["human"] = before, "edit"
     if rejected:
         step["accepted"], step["reject_reason"] = False, "human"
@@ -40,24 +60,30 @@ def human_step(
 
 
 def _step(
-    run: Run, source: Source, text: str, drafted: Pending | None, ids: dict[str, list[int]], *, cut: bool, closes: bool
+    run: Run,
+    source: Source,
+    text: str,
+    drafted: WrittenStep | None,
+    verdict: Verdict | None,
+    ids: dict[str, list[int]],
+    *,
+    cut: bool,
+    closes: bool,
 ) -> Step:
-    verdict = drafted["verdict"] if drafted else None
     seconds: dict[str, float] = {}
     cached: dict[str, int | None] = {}
     if drafted:
-        writing = drafted["writing"]
-        seconds["draft_step"], cached["draft_step"] = writing["seconds"], writing["cached_tokens"]
+        seconds["draft_step"], cached["draft_step"] = drafted["seconds"], drafted["cached_tokens"]
     if verdict:
         seconds["judge"], cached["judge"] = verdict["seconds"], verdict["cached_tokens"]
-    draft_tokens = len(drafted["writing"]["ids"]) if drafted else 0
+    draft_tokens = len(drafted["ids"]) if drafted else 0
     return Step(
         index=len(run.steps),
         text=text,
         source=source,
         accepted=verdict["accepted"] if verdict else None,
         reject_reason=verdict["reason"] if verdict else None,
-        rejected_text=drafted["writing"]["text"] if drafted and source != "draft" else None,
+        rejected_text=drafted["text"] if drafted and source != "draft" else None,
         score=verdict["score"] if verdict else None,
         threshold=run.policy.threshold,
         human=verdict["human"] if verdict else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,9 +11,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 
 from specreason_graph.contract.events import Event
 from specreason_graph.contract.settings import Role, Settings
-from specreason_graph.contract.state import Ended, UsageByRole
+from specreason_graph.contract.state import Ended, Step, UsageByRole
 from specreason_graph.loop.report import acceptance
-from specreason_graph.loop.run import Run
 from specreason_graph.models.presets import Preset
 
 
@@ -25,22 +25,57 @@ class Answer:
     finish: Literal["stop", "length"]
 
 
+def until(text: str, stops: Sequence[str]) -> str:
+    """A text up to the first of some stops that it holds."""
+    return text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+
+
 @dataclass(slots=True)
-class Trimmed:
-    """A text told in pieces, without the blanks around it; what is `held` at first is told when some text follows."""
+class Told:
+    """A text told in pieces, without the blanks around it, up to a stop.
+
+    What may be the beginning of a stop, or a blank at the end, is told when more text follows.
+    """
 
     held: str = ""
+    """Told before the first piece that is not blank."""
+    stops: Sequence[str] = ()
     begun: bool = False
+    """Whether a piece that is not blank has come."""
+    over: bool = False
+    _said: bool = False
 
     def add(self, piece: str) -> str:
         """The next piece that can be told."""
         text = self.held + piece
-        if not piece.strip():
+        if self.over or not (self.begun or piece.strip()):
             self.held = text
             return ""
-        told = (text if self.begun else text.lstrip()).rstrip()
-        self.held, self.begun = text[len(text.rstrip()) :], True
+        self.begun = True
+        kept = until(text, self.stops)
+        self.over = len(kept) < len(text)
+        safe = kept if self.over else kept[: len(kept) - _begins_a_stop(kept, self.stops)]
+        return self._tell(safe, kept)
+
+    def rest(self) -> str:
+        """What is left when no more comes."""
+        return "" if self.over or not self.begun else self._tell(self.held, self.held)
+
+    def _tell(self, safe: str, kept: str) -> str:
+        told = safe.rstrip()
+        self.held = kept[len(told) :]
+        if not told:
+            return ""
+        told, self._said = (told if self._said else told.lstrip()), True
         return told
+
+
+def _begins_a_stop(text: str, stops: Sequence[str]) -> int:
+    """How many of a text's last characters may be the beginning of a stop."""
+    ends = (
+        size for stop in stops for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])
+    )
+    return max(ends, default=0)
 
 
 @dataclass(slots=True)
@@ -50,7 +85,7 @@ class Pieces:
     last_step_waits: bool
     """A step that may turn out to be the answer is told when another one follows."""
     _waiting: str = ""
-    _reasoning: Trimmed = field(default_factory=Trimmed)
+    _reasoning: Told = field(default_factory=Told)
 
     def of(self, event: Event) -> tuple[str, str]:
         """What an event adds to the reasoning, and to the answer."""
@@ -72,24 +107,32 @@ def answers_in_last_step(preset: Preset, settings: Settings) -> bool:
     return preset.kind == "instruct" and settings.answer_schema is None
 
 
-def reply(run: Run, models: dict[Role, str], ended: Ended, reasoning: str, answer: Answer) -> AIMessage:
+def reply(
+    steps: Sequence[Step],
+    usage: UsageByRole,
+    seconds: float,
+    models: Mapping[Role, str],
+    ended: Ended,
+    reasoning: str,
+    answer: Answer,
+) -> AIMessage:
     """The message that a run gives; the answer's tokens are part of the run's usage already."""
-    accepted, judged = acceptance(run.steps)
+    accepted, judged = acceptance(steps)
     return AIMessage(
         content=answer.text,
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
-        usage_metadata=usage_metadata(run.usage, answer.tokens),
+        usage_metadata=usage_metadata(usage, answer.tokens),
         response_metadata={
-            "model_name": models["base"],
+            "model_name": models.get("base", ""),
             "model_provider": "specreason",
             "finish_reason": answer.finish,
             "specreason": {
-                "models": models,
+                "models": dict(models),
                 "ended": ended,
-                "steps": len(run.steps),
+                "steps": len(steps),
                 "acceptance_rate": accepted / judged if judged else None,
-                "seconds": run.seconds(),
-                "usage": run.usage,
+                "seconds": seconds,
+                "usage": usage,
             },
         },
     )
@@ -106,5 +149,5 @@ def usage_metadata(usage: UsageByRole, answer_tokens: int) -> UsageMetadata:
         output_tokens=written,
         total_tokens=read + written,
         input_token_details=InputTokenDetails(cache_read=sum(known)) if known == cached else InputTokenDetails(),
-        output_token_details=OutputTokenDetails(reasoning=written - answer_tokens),
+        output_token_details=OutputTokenDetails(reasoning=max(0, written - answer_tokens)),
     )

@@ -1,57 +1,86 @@
-"""The next reasoning step of a run, by either model, and the two ways in which they overlap.
-
-Look-ahead: the draft goes on behind its step while base judges it. Hedge: base begins its own version of a step when
-the draft does. Both are streams that run on; whether one still fits is seen by the ledger behind which it goes on.
-The judge decides all the same, also where base is done before it: what is kept does not depend on who was faster.
-"""
+"""The next step of a run, by either model, and whether that model goes on behind it."""
 
 from __future__ import annotations
 
 from specreason_graph.contract.settings import Role
-from specreason_graph.contract.state import Writing
-from specreason_graph.generation.stream import Prompted, Stream
-from specreason_graph.generation.usage import discarded, used
+from specreason_graph.contract.state import WrittenStep
+from specreason_graph.endpoint.protocol import Token
+from specreason_graph.generation.ledger import encode_step
+from specreason_graph.generation.passage import Passage
+from specreason_graph.generation.stream import Wanted
+from specreason_graph.judging.evidence import DraftedToken, as_base_reads
+from specreason_graph.loop.bounds import longest_step, room, step_bounds
+from specreason_graph.loop.repetition import RECENT, goes_in_circles
 from specreason_graph.loop.run import Run
 
 
-async def next_step(run: Run, role: Role) -> Writing:
-    """Take a model's next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
-    stream = await writing(run, role)
-    step, requests = await stream.step(run.step_bounds())
-    run.usage = used(run.usage, role, requests, step["seconds"])
-    if not stream.goes_on:
-        await drop(run, role)
-    return step
+async def next_step(run: Run, role: Role) -> WrittenStep:
+    """Have a model write its next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
+    return await run.overlap.step(role, await _wanted(run, role))
 
 
-async def writing(run: Run, role: Role) -> Stream:
-    """The stream that goes on behind the run's ledger: the one that is there, else a new one."""
-    held = run.streams.get(role)
-    if held is not None and held.goes_on and held.at == run.ledger(role).mark:
-        return held
-    await drop(run, role)
-    runs_on, bounds = run.runs_on(role), run.step_bounds()
-    stream = Stream(
-        Prompted(
-            run.pair.endpoint(role),
-            run.ledger(role),
-            run.sampling("draft_step" if role == "draft" else "regenerate"),
-            run.preset.boundary,
-            (await run.pair.closings(role, run.preset)).marker,
-            run.room(role) if runs_on else bounds.tokens,
-            runs_on,
-        )
+async def begin(run: Run, role: Role) -> None:
+    """Have it begin with that, and do not wait for it."""
+    await run.overlap.begin(role, await _wanted(run, role))
+
+
+def hedges(run: Run) -> bool:
+    """Whether base begins its own version of a step with the draft; the hedges of all runs have a bound."""
+    chosen = run.pair.base.overlaps if run.settings.hedge is None else run.settings.hedge
+    return chosen and run.pair.live.hedges.running < run.settings.hedges
+
+
+def looks_ahead(run: Run) -> bool:
+    """Whether the draft goes on behind its step."""
+    return run.pair.draft.overlaps if run.settings.look_ahead is None else run.settings.look_ahead
+
+
+async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, list[DraftedToken]]:
+    """A drafted step, and its tokens as base reads it; one that has more of those than a step may have is cut there.
+
+    The draft's tokens are not base's, so its own bounds can't see to that.
+    """
+    tokens = await as_base_reads(run.pair.base, drafted, same_tokenizer=run.same_tokenizer)
+    if len(tokens) <= (most := longest_step(run)):
+        return drafted, tokens
+    kept = Passage([Token(token.id, token.logprob or 0.0, token.text) for token in tokens])
+    kept.trim(most)
+    ids = kept.ids if run.same_tokenizer else (await encode_step(run.pair.draft, kept.text)).ids
+    begun = [start for start in drafted["starts"] if start < len(kept.text)]
+    run.bill.discarded("draft", max(0, len(drafted["ids"]) - len(ids)))
+    cut = WrittenStep(
+        text=kept.text,
+        ids=ids,
+        logprobs=drafted["logprobs"][: len(begun)],
+        starts=begun,
+        cut=True,
+        closes=False,
+        closing=None,
+        cached_tokens=drafted["cached_tokens"],
+        seconds=drafted["seconds"],
     )
-    run.streams[role] = stream
-    if role == "base" and runs_on:
-        run.pair.leases.hedges.add(stream)
-    return stream
+    return cut, tokens[: len(kept.tokens)]
 
 
-async def drop(run: Run, role: Role) -> None:
-    """Stop what a model is writing, if it is; what nobody took of it is counted as discarded."""
-    stream = run.streams.pop(role, None)
-    if stream is not None:
-        wasted, requests = await stream.cut()
-        run.pair.leases.hedges.discard(stream)
-        run.usage = discarded(used(run.usage, role, requests, 0.0), role, wasted)
+def closes_loop(run: Run, text: str) -> bool:
+    """Whether a step with this text would go in circles."""
+    recent = [step["text"] for step in run.steps[-RECENT:]]
+    return run.settings.loop_detection and goes_in_circles([*recent, text])
+
+
+def was_handed_over(run: Run) -> bool:
+    """Whether base was already asked to write its way out of a loop."""
+    return any(step["reject_reason"] == "loop" for step in run.steps)
+
+
+async def _wanted(run: Run, role: Role) -> Wanted:
+    return Wanted(
+        endpoint=run.pair.endpoint(role),
+        ids=run.ledger(role),
+        sampling=run.sampling("draft_step" if role == "draft" else "regenerate"),
+        boundary=run.preset.boundary,
+        close=(await run.pair.closings(role, run.preset)).marker,
+        step=step_bounds(run, role),
+        room=room(run, role),
+        goes_on=looks_ahead(run) if role == "draft" else hedges(run),
+    )

@@ -24,16 +24,16 @@ from specreason_graph.contract.state import SpecReasonState
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
-    Chunk,
     Encoded,
+    End,
     Endpoint,
     Form,
     Likelihood,
     Marker,
     ModelCard,
     Readings,
-    Rendered,
     Sampling,
+    Token,
     Usage,
 )
 from specreason_graph.models.pair import Pair
@@ -116,19 +116,19 @@ class TracedEndpoint:
         return self._endpoint.name
 
     @property
-    def runs_on(self) -> bool:
+    def overlaps(self) -> bool:
         """As of the endpoint."""
-        return self._endpoint.runs_on
+        return self._endpoint.overlaps
 
-    async def pinned(self, session: str) -> TracedEndpoint:
+    def pinned(self, session: str) -> TracedEndpoint:
         """A view for one run."""
-        return TracedEndpoint(await self._endpoint.pinned(session), self._writes, self._callbacks)
+        return TracedEndpoint(self._endpoint.pinned(session), self._writes, self._callbacks)
 
     async def card(self) -> ModelCard:
         """As of the endpoint."""
         return await self._endpoint.card()
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> Rendered:
+    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
         """As of the endpoint; no model is asked."""
         return await self._endpoint.render(messages, template)
 
@@ -149,26 +149,29 @@ class TracedEndpoint:
         boundary: str | None = None,
         close: Marker | None = None,
         form: Form = FREE,
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Token | End, None]:
         """A run that ends with the text; one that is cut ends with what there is of it."""
         run = await self._begun(self._writes, len(prompt))
-        text, usage = "", Usage(len(prompt), None, 0)
+        text, written, usage = "", 0, None
         stream = self._endpoint.generate(
             prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
         )
         try:
             async with aclosing(stream):
-                async for chunk in stream:
-                    text += chunk.text
-                    usage = chunk.end.usage if chunk.end else usage + Usage(0, 0, len(chunk.ids))
-                    yield chunk
+                async for said in stream:
+                    if isinstance(said, End):
+                        usage = said.usage
+                    else:
+                        text += said.text
+                        written += 1
+                    yield said
         except Exception as error:
             await run.on_llm_error(error)
             raise
         except BaseException:
-            await run.on_llm_end(_result(text, usage))
+            await run.on_llm_end(_result(text, usage or Usage(len(prompt), None, written)))
             raise
-        await run.on_llm_end(_result(text, usage))
+        await run.on_llm_end(_result(text, usage or Usage(len(prompt), None, written)))
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """A run without text."""

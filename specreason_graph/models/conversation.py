@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 
@@ -31,8 +30,7 @@ def chat_messages(messages: Sequence[AnyMessage], preset: Preset) -> list[ChatMe
 
 def question_hash(messages: Sequence[AnyMessage]) -> str:
     """Names the conversation up to the question; ids and metadata do not matter."""
-    said = tuple((message.type, message.content) for message in messages)
-    return _kept_digest(said) if all(isinstance(content, str) for _, content in said) else digest(said)
+    return digest([(message.type, message.content) for message in messages])
 
 
 def digest(value: object) -> str:
@@ -41,7 +39,6 @@ def digest(value: object) -> str:
 
 
 _JSON = json.JSONEncoder(sort_keys=True)
-_kept_digest = lru_cache(maxsize=64)(digest)  # every node of a run asks for that of one conversation
 
 
 def _role(message: AnyMessage) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.ids import Ids
-from specreason_graph.endpoint.protocol import ChatMessage, Marker, ModelCard, Rendered
-from specreason_graph.generation.leases import Leases
-from specreason_graph.generation.ledger import Ledgers
+from specreason_graph.endpoint.memo import Memo
+from specreason_graph.endpoint.protocol import ChatMessage, Marker, ModelCard
+from specreason_graph.generation.ledger import Opening
+from specreason_graph.generation.live import LiveRuns
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.presets import Judge, Preset
 
@@ -24,15 +24,7 @@ _SENTINEL = "SENTINEL"
 _TOKENIZER_PROBE = (
     "Step 12: 3.5 + 47 = x?\n\nSo “naïve” 你好 🙂.\n\n\n  def f(a_b):\n\treturn {'k': [1, 2]}</think><|im_end|>"
 )
-_OPENINGS_KEPT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A rendered conversation with the reasoning open, and its hash to know it again on resume."""
-
-    ids: Ids
-    hash: str
+_ENDING = 8  # tokens that the marker which opens the reasoning has at most, at a template's end
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +51,12 @@ class Pair:
         self.base = connect("base", config.base)
         self.draft = connect("draft", config.draft)
         self.preset = config.preset
-        self.leases = Leases()
-        self.ledgers = Ledgers()
-        self._same_tokenizer: bool | None = None
-        self._openings: OrderedDict[tuple[Hashable, ...], Opening] = OrderedDict()
-        self._requests: dict[tuple[Hashable, ...], JudgeRequest] = {}
-        self._closings: dict[tuple[Hashable, ...], Closings] = {}
+        self.live = LiveRuns()
+        self._same_tokenizer: Memo[str, bool] = Memo()
+        self._opens: Memo[tuple[Hashable, ...], bool] = Memo()
+        self._requests: Memo[tuple[Hashable, ...], JudgeRequest] = Memo()
+        self._closings: Memo[tuple[Hashable, ...], Closings] = Memo()
+        self._cues: Memo[tuple[Role, str], list[int]] = Memo()
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,11 +75,10 @@ class Pair:
         """The client of one role."""
         return self.base if role == "base" else self.draft
 
-    async def pinned(self, session: str) -> Pair:
+    def pinned(self, session: str) -> Pair:
         """A view of the pair for one run: its requests keep to one server a role, and what is known is shared."""
-        await self.same_tokenizer()  # what is known is copied, so it is asked for before
         view = copy(self)
-        view.base, view.draft = await self.base.pinned(session), await self.draft.pinned(session)
+        view.base, view.draft = self.base.pinned(session), self.draft.pinned(session)
         return view
 
     async def cards(self) -> dict[Role, ModelCard]:
@@ -96,25 +87,29 @@ class Pair:
 
     async def same_tokenizer(self) -> bool:
         """Whether both models read one text as the same ids: compared, not assumed."""
-        if self._same_tokenizer is None:
-            base = await self.base.encode(_TOKENIZER_PROBE, control=True)
-            draft = await self.draft.encode(_TOKENIZER_PROBE, control=True)
-            self._same_tokenizer = base.ids == draft.ids
-        return self._same_tokenizer
+        return await self._same_tokenizer.get(_TOKENIZER_PROBE, self._compared)
 
     async def opening(self, role: Role, chat: Sequence[ChatMessage], preset: Preset) -> Opening:
         """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
-        said = tuple((message["role"], message["content"]) for message in chat)
-        key = (role, said, preset.open, *preset.template.items())
-        if key not in self._openings:
-            endpoint = self.endpoint(role)
-            rendered = await endpoint.render(chat, preset.template)
-            ids = await self._opened(endpoint, rendered, preset)
-            self._openings[key] = Opening(Ids(ids), digest(ids))
-            if len(self._openings) > _OPENINGS_KEPT:
-                self._openings.popitem(last=False)
-        self._openings.move_to_end(key)
-        return self._openings[key]
+        endpoint, marker = self.endpoint(role), preset.open.rstrip()
+        ids = await endpoint.render(chat, preset.template)
+        if marker:
+            ending = ids[-_ENDING:]
+
+            async def opens() -> bool:
+                return (await endpoint.decode(ending)).rstrip().endswith(marker)
+
+            if not await self._opens.get((role, marker, *ending), opens):
+                ids = [*ids, *await self.cue(role, preset.open)]
+        return Opening(Ids(ids), digest(ids))
+
+    async def cue(self, role: Role, text: str) -> list[int]:
+        """Ids of a text that a preset puts behind what a model has written; of few texts, so they are kept."""
+
+        async def encoded() -> list[int]:
+            return (await self.endpoint(role).encode(text, control=True)).ids
+
+        return await self._cues.get((role, text), encoded)
 
     async def closings(self, role: Role, preset: Preset) -> Closings:
         """The ids that end a turn and close the reasoning, read off the model's own template and tokenizer.
@@ -123,20 +118,7 @@ class Pair:
             ConfigError: the preset's marker is not one token of this model.
         """
         key = (role, preset.close, *preset.template.items())
-        if key not in self._closings:
-            endpoint = self.endpoint(role)
-            behind = await endpoint.encode(await self._behind_assistant(endpoint, preset, "?"), control=True)
-            marker = None
-            if preset.close:
-                ids = (await endpoint.encode(preset.close, control=True)).ids
-                if len(ids) != 1:
-                    raise ConfigError(
-                        f"preset {preset.name!r} closes reasoning with {preset.close!r}, which is {len(ids)} tokens of "
-                        f"{endpoint.name}: use a model that knows the marker, or preset `instruct`"
-                    )
-                marker = Marker(preset.close, ids[0])
-            self._closings[key] = Closings(behind.ids[0], marker)
-        return self._closings[key]
+        return await self._closings.get(key, lambda: self._closed(role, preset))
 
     async def judge_request(self, judge: Judge, preset: Preset) -> JudgeRequest:
         """The chat markup around the judge's request, derived from base's own template.
@@ -145,30 +127,44 @@ class Pair:
             ConfigError: a label is not one distinct token behind the pre-fill.
         """
         key = (judge.request, judge.prefill, judge.labels, preset.open, *preset.template.items())
-        if key not in self._requests:
-            text = await self._behind_assistant(self.base, preset, judge.request)
-            marker = preset.open.rstrip()
-            if marker and text.rstrip().endswith(marker):  # the pre-fill opens the think block itself
-                text = text.rstrip().removesuffix(marker)
-            text += judge.prefill.replace("{open}", marker)
-            suffix = (await self.base.encode(text, control=True)).ids
-            labels: dict[str, int] = {}
-            for label in judge.labels:
-                ids = (await self.base.encode(text + label, control=True)).ids
-                if ids[:-1] != suffix or ids[-1] in labels.values():
-                    raise ConfigError(
-                        f"judge {judge.name!r}: label {label!r} is not one distinct token of {self.base.name} behind "
-                        f"{judge.prefill!r}; change the labels or the pre-fill, or use judge `likelihood`"
-                    )
-                labels[label] = ids[-1]
-            self._requests[key] = JudgeRequest(suffix, labels)
-        return self._requests[key]
+        return await self._requests.get(key, lambda: self._requested(judge, preset))
 
-    async def _opened(self, endpoint: Endpoint, rendered: Rendered, preset: Preset) -> list[int]:
+    async def _compared(self) -> bool:
+        base = await self.base.encode(_TOKENIZER_PROBE, control=True)
+        draft = await self.draft.encode(_TOKENIZER_PROBE, control=True)
+        return base.ids == draft.ids
+
+    async def _closed(self, role: Role, preset: Preset) -> Closings:
+        endpoint = self.endpoint(role)
+        behind = await endpoint.encode(await self._behind_assistant(endpoint, preset, "?"), control=True)
+        marker = None
+        if preset.close:
+            ids = (await endpoint.encode(preset.close, control=True)).ids
+            if len(ids) != 1:
+                raise ConfigError(
+                    f"preset {preset.name!r} closes reasoning with {preset.close!r}, which is {len(ids)} tokens of "
+                    f"{endpoint.name}: use a model that knows the marker, or preset `instruct`"
+                )
+            marker = Marker(preset.close, ids[0])
+        return Closings(behind.ids[0], marker)
+
+    async def _requested(self, judge: Judge, preset: Preset) -> JudgeRequest:
+        text = await self._behind_assistant(self.base, preset, judge.request)
         marker = preset.open.rstrip()
-        if not marker or rendered.text.rstrip().endswith(marker):
-            return rendered.ids
-        return [*rendered.ids, *(await endpoint.encode(preset.open, control=True)).ids]
+        if marker and text.rstrip().endswith(marker):  # the pre-fill opens the think block itself
+            text = text.rstrip().removesuffix(marker)
+        text += judge.prefill.replace("{open}", marker)
+        suffix = (await self.base.encode(text, control=True)).ids
+        labels: dict[str, int] = {}
+        for label in judge.labels:
+            ids = (await self.base.encode(text + label, control=True)).ids
+            if ids[:-1] != suffix or ids[-1] in labels.values():
+                raise ConfigError(
+                    f"judge {judge.name!r}: label {label!r} is not one distinct token of {self.base.name} behind "
+                    f"{judge.prefill!r}; change the labels or the pre-fill, or use judge `likelihood`"
+                )
+            labels[label] = ids[-1]
+        return JudgeRequest(suffix, labels)
 
     async def _behind_assistant(self, endpoint: Endpoint, preset: Preset, request: str) -> str:
         chat = [
@@ -176,8 +172,8 @@ class Pair:
             {"role": "assistant", "content": _SENTINEL},
             {"role": "user", "content": request},
         ]
-        rendered = await endpoint.render(chat, preset.template)
-        _, found, behind = rendered.text.rpartition(_SENTINEL)
+        rendered = await endpoint.decode(await endpoint.render(chat, preset.template))
+        _, found, behind = rendered.rpartition(_SENTINEL)
         if not found:
             raise ConfigError(f"{endpoint.name}: its chat template drops the assistant's turn, so no judge can read it")
         return behind

@@ -18,8 +18,8 @@ from specreason_graph.contract.errors import ConfigError, checked, in_one_line
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import Catalog, builtin
 from specreason_graph.loop.graph import create_specreason
+from specreason_graph.loop.opened import preset_of
 from specreason_graph.loop.reply import Pieces, answers_in_last_step
-from specreason_graph.loop.run import preset_of
 from specreason_graph.loop.tracing import told_below
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair

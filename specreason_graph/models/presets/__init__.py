@@ -5,7 +5,9 @@ To add one, drop a TOML file beside the others, or build a `Preset`/`Judge` and 
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,6 +32,12 @@ class Judge(BaseModel):
     labels: tuple[str, ...] = Field(default=(), description="Worst first; each must be one token behind the prefill")
     method: ScoreMethod = "greedy"
     spots: int = Field(default=0, ge=0, description="At how many of the draft's least sure tokens base is asked")
+    end_threshold: float = Field(
+        default=-2.0,
+        le=0,
+        description="Log-probability that base must give the end of the reasoning, where the draft ends it with no "
+        "step that a label could be put on",
+    )
 
     @model_validator(mode="after")
     def _asks_for_its_score(self) -> Self:
@@ -66,6 +74,13 @@ class Preset(BaseModel):
     template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
     temperature: float = 0.6
     top_p: float = 0.95
+
+    def cue(self, schema: Mapping[str, Any] | None) -> str:
+        """What has the answer begin: it closes the reasoning of thinking models, and tells all of a schema."""
+        if schema is None:
+            return self.answer_cue
+        close = self.answer_cue if self.kind == "thinking" else "\n"
+        return f"{close}The answer as JSON that satisfies this schema: {json.dumps(schema)}\n\n"
 
     def sampling(self, settings: Settings, seed: int) -> Sampling:
         """How tokens are drawn: a run's own temperature and top_p, else the preset's."""

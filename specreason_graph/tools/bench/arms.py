@@ -10,10 +10,10 @@ from typing import Any, cast
 from langchain_core.messages import HumanMessage
 
 from specreason_graph.contract.settings import Role, Settings
-from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.contract.state import Ended, SpecReasonState
 from specreason_graph.endpoint.ids import Ids
-from specreason_graph.generation.collect import Bounds, Collected, collect
-from specreason_graph.generation.usage import no_usage, used
+from specreason_graph.generation.bill import Bill, no_usage
+from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.graph import create_specreason
 from specreason_graph.loop.report import Report, report
@@ -65,7 +65,7 @@ class Arms:
     async def _alone(self, role: Role, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
         """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
         messages, preset = [HumanMessage(problem.text)], self.preset
-        pair = await self.pair.pinned(question_hash(messages))
+        pair = self.pair.pinned(question_hash(messages))
         began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
         opening = await pair.opening(role, chat_messages(messages, preset), preset)
         context = (await endpoint.card()).context
@@ -78,7 +78,7 @@ class Arms:
             if first is None and preset.boundary in text.lstrip():
                 first = time.perf_counter() - began
 
-        async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Collected:
+        async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Passage:
             bounds = Bounds(min(tokens, context - len(prompt)))
             close = (await pair.closings(role, preset)).marker if reasoning else None
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
@@ -90,9 +90,11 @@ class Arms:
             text += preset.answer_cue
             parts.append(await write(opening.ids.plus([*parts[0].ids, *cue]), settings.answer_budget, reasoning=False))
         seconds = time.perf_counter() - began
-        usage = used(no_usage(), role, [part.end.usage for part in parts if part.end], seconds)
-        ended = "budget" if parts[0].cut else "finished"
-        return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first  # type: ignore[typeddict-item]
+        bill = Bill()
+        bill.used(role, [part.end.usage for part in parts if part.end], seconds)
+        ended: Ended = "budget" if parts[0].cut else "finished"
+        usage = bill.on_top_of(no_usage())
+        return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first
 
     async def _loop(self, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
         graph = create_specreason(

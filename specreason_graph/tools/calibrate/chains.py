@@ -15,14 +15,15 @@ from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import Evidence, Writing
-from specreason_graph.generation.collect import Bounds, Collected, collect
+from specreason_graph.contract.state import Evidence, SpecReasonState, WrittenStep
+from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import SCORE_THRESHOLD, Catalog
 from specreason_graph.judging.evidence import DraftedToken, agreement, as_base_reads, ask
-from specreason_graph.loop.ending import closes_loop
+from specreason_graph.loop.bounds import has_room
+from specreason_graph.loop.opened import opened
 from specreason_graph.loop.record import base_step, ids_of
-from specreason_graph.loop.run import Run, open_run
-from specreason_graph.loop.steps import next_step
+from specreason_graph.loop.run import Run
+from specreason_graph.loop.steps import closes_loop, next_step
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge
 from specreason_graph.tools.bench.grading import graded
@@ -72,41 +73,46 @@ class Chains:
             ConfigError: settings that can't work on this pair.
             EndpointError: a server failed.
         """
-        state = {"messages": [HumanMessage(problem.text)]}
+        state = SpecReasonState(messages=[HumanMessage(problem.text)])
         settings = self.settings.overridden(by=_SETTINGS)
-        run = await open_run(state, settings, {settings.pair: self.pair}, self.catalog, lambda _: None)  # type: ignore[arg-type]
-        plan = await _finished(run, [])
-        right = graded(problem, plan.text).right
+        pairs = {settings.pair: self.pair}
+        async with opened(state, settings, pairs, self.catalog, lambda _: None, {}) as run:
+            plan = await _finished(run, [])
+            right = graded(problem, plan.text).right
+            return Chain(problem=problem.id, base_right=right, steps=await self._steps(run, problem, plan, right=right))
+
+    async def _steps(self, run: Run, problem: Problem, plan: Passage, *, right: bool) -> list[LabelledStep]:
+        """Step by step along a completion that comes to the right answer; a fine step begins another one."""
         steps: list[LabelledStep] = []
-        while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and run.has_room():
+        while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and has_room(run):
             drafted, (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
             ids = own["ids"]
             last = not rest.text.strip() or bool(run.preset.close and run.preset.close in own["text"])
-            if drafted["text"].strip() and not closes_loop(run.steps, drafted["text"]):
-                tokens = await as_base_reads(run, drafted)
+            if drafted["text"].strip() and not closes_loop(run, drafted["text"]):
+                tokens = await as_base_reads(run.pair.base, drafted, same_tokenizer=run.same_tokenizer)
                 after, step = await self._labelled(run, problem, drafted, tokens, own, rest)
                 steps.append(step)
                 if step["fine"]:
                     own, ids, rest, last = drafted, [token.id for token in tokens], after, drafted["closes"]
             if last:
                 break
-            await _keep(run, own, ids)
-            plan = rest
-        return Chain(problem=problem.id, base_right=right, steps=steps)
+            kept = base_step(run, own, None, await ids_of(run, own["text"], ids))
+            run, plan = run.behind([*run.steps, kept]), rest
+        return steps
 
     async def _labelled(
         self,
         run: Run,
         problem: Problem,
-        drafted: Writing,
+        drafted: WrittenStep,
         tokens: Sequence[DraftedToken],
-        own: Writing,
-        rest: Collected,
-    ) -> tuple[Collected, LabelledStep]:
+        own: WrittenStep,
+        rest: Passage,
+    ) -> tuple[Passage, LabelledStep]:
         found: dict[str, Evidence] = {}
         for judge in self.judges:
             request = await run.pair.judge_request(judge, run.preset) if judge.labels else None
-            found[judge.name], _ = await ask(replace(run, judge=judge, request=request), drafted, tokens)
+            found[judge.name], _ = await ask(replace(run.inquiry(), judge=judge, request=request), drafted, tokens)
             found[judge.name]["agreement"] = agreement(drafted["text"], own["text"])
         same = drafted["text"] == own["text"]  # then what is behind it is known
         after = rest if same else await _finished(run, [token.id for token in tokens], closed=drafted["closes"])
@@ -115,10 +121,10 @@ class Chains:
         return after, step
 
 
-async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Collected:
+async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Passage:
     """What base writes behind a step, to the answer's end; nothing when an instruct model's turn is over."""
     if closed and run.preset.kind == "instruct":
-        return Collected()
+        return Passage()
     cue = (await run.pair.base.encode(run.preset.answer_cue, control=True)).ids if closed else []
     tokens = run.settings.answer_budget + (0 if closed else run.settings.reasoning_budget - run.reasoning_tokens())
     prompt = [*run.ledger("base"), *step, *cue]
@@ -126,29 +132,21 @@ async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> C
     return await collect(run.pair.base, prompt, bounds, run.sampling("regenerate"))
 
 
-def _split(plan: Collected, boundary: str) -> tuple[Writing, Collected]:
-    """The next step of a completion, and what follows it. Whole tokens: the last may hold more than the boundary."""
-    ends = [*plan.starts[1:], len(plan.text)]
-    blank = len(plan.text) - len(plan.text.lstrip())
-    at = plan.text.find(boundary, blank)
-    first = len(ends) if at < 0 else 1 + next(i for i, end in enumerate(ends) if end >= at + len(boundary))
-    end = ends[first - 1]
-    step = Writing(
-        text=plan.text[:end],
-        ids=plan.ids[:first],
-        logprobs=plan.logprobs[:first],
-        starts=plan.starts[:first],
+def _split(plan: Passage, boundary: str) -> tuple[WrittenStep, Passage]:
+    """The next step of a completion, and what follows it; the token that completes the boundary is its last."""
+    step, rest = Passage(), Passage()
+    for token in plan.tokens:
+        into = rest if boundary in step.text.lstrip() else step
+        into.add(token)
+    own = WrittenStep(
+        text=step.text,
+        ids=step.ids,
+        logprobs=step.logprobs,
+        starts=step.starts,
         cut=False,
-        closes=first == len(ends),
+        closes=not rest.tokens,
         closing=None,
         cached_tokens=None,
         seconds=0.0,
     )
-    rest = Collected(
-        plan.text[end:], plan.ids[first:], plan.logprobs[first:], [start - end for start in plan.starts[first:]]
-    )
-    return step, rest
-
-
-async def _keep(run: Run, writing: Writing, base_ids: list[int]) -> None:
-    run.steps.append(base_step(run, writing, None, await ids_of(run, writing["text"], base_ids)))
+    return own, rest

@@ -17,7 +17,7 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import Catalog, builtin
 from specreason_graph.judging.policy import FittedPolicy
-from specreason_graph.loop.run import preset_of
+from specreason_graph.loop.opened import preset_of
 from specreason_graph.models.pair import Pair
 from specreason_graph.tools.bench.about import about
 from specreason_graph.tools.bench.arms import Arms

@@ -18,7 +18,7 @@ from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import Catalog, builtin
 from specreason_graph.judging.policy import FittedPolicy, Provenance
-from specreason_graph.loop.run import preset_of
+from specreason_graph.loop.opened import preset_of
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge
 from specreason_graph.tools.bench.about import about

@@ -18,7 +18,6 @@ _REASONS: dict[RejectReason, str] = {
     "no_labels": "the judge gave no label",
     "empty": "nothing was written",
     "loop": "it goes in circles",
-    "too_long": "it does not fit base's context",
     "human": "a person rejected it",
 }
 _ENDINGS = {

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 from specreason_graph.contract.config import EndpointConfig, PairConfig
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.judging.catalog import Catalog
-from specreason_graph.loop.run import preset_of
+from specreason_graph.loop.opened import preset_of
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 

@@ -29,13 +29,13 @@ async def template(case: Case, role: Role) -> Finding:
     rendered, opening = await endpoint.render(chat, chosen.template), await case.pair.opening(role, chat, chosen)
     case.prompts[role] = list(opening.ids)
     if chosen.kind == "instruct":
-        if opens_thinking(case, rendered.text):
+        if opens_thinking(case, await endpoint.decode(rendered)):
             found = f"opens a think block, which preset `{chosen.name}` never closes"
             return Finding("warn", found, "--preset thinking, if this model reasons in one")
         return Finding("ok", "renders, opens no think block")
     marker = (await case.pair.closings(role, chosen)).marker
     closes = f", {marker.text} is one token" if marker else ""
-    opens = "opens the think block" if rendered.ids == case.prompts[role] else "we open the block"
+    opens = "opens the think block" if rendered == case.prompts[role] else "we open the block"
     return Finding("ok", f"{opens}{closes}")
 
 

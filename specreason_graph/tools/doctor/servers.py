@@ -9,14 +9,14 @@ from specreason_graph.contract.config import Dialect
 from specreason_graph.contract.errors import ConfigError, EndpointError, EndpointRefused, MalformedResponse
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.http import Http
-from specreason_graph.loop.run import LEAST_STEP, MARGIN
+from specreason_graph.loop.bounds import LEAST_STEP
 from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Finding
 
 _LISTED = 20
 """Log-probabilities a token that base is asked for: labels and likelihoods are looked up among them."""
-_MARGIN = LEAST_STEP + MARGIN
-"""Tokens that a run keeps for a first step and the markup around the answer."""
+_MARGIN = LEAST_STEP + 16
+"""Tokens that a run keeps for a first step and for what asks for the answer."""
 _ABOUT: Mapping[Dialect, tuple[str, str, str]] = {
     "vllm": ("vLLM", "/version", "version"),
     "llamacpp": ("llama.cpp", "/props", "build_info"),

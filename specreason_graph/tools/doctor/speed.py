@@ -11,7 +11,7 @@ from statistics import median
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint import Endpoint
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.generation.collect import Bounds, collect
+from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Finding
 

@@ -6,7 +6,8 @@ from typing import TypedDict
 
 from specreason_graph.contract.events import Event
 from specreason_graph.contract.state import Pending, SpecReasonState, Verdict
-from specreason_graph.loop.run import Run, open_run
+from specreason_graph.loop.opened import opened
+from specreason_graph.loop.run import Run
 from specreason_graph.nodes import draft_step, judge
 from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Finding
@@ -49,24 +50,25 @@ class Trial:
         alone = {"first_steps": 0, "look_ahead": False, "hedge": False}  # a draft to judge, and nothing beside it
         settings = self._case.settings.overridden(by=alone)
         pairs = {settings.pair: self._case.pair}
-        self._run = run = await open_run(self._state, settings, pairs, self._case.catalog, self._hear)
-        update = await draft_step(self._state, run)
+        async with opened(self._state, settings, pairs, self._case.catalog, self._hear, {}) as run:
+            self._run = run
+            update = await draft_step(self._state, run)
         pending: Pending = update["specreason_pending"]
         self._state |= {"specreason_pending": pending}
-        writing = pending["writing"]
-        if not writing["text"].strip():
+        drafted = pending["drafted"]
+        if not drafted["text"].strip():
             return Finding("wrong", "the draft wrote nothing", "another draft model, or another --preset")
         self.step = DraftedStep(
-            text=writing["text"],
-            tokens=len(writing["ids"]),
-            cut=writing["cut"],
-            closes=writing["closes"],
-            seconds=writing["seconds"],
+            text=drafted["text"],
+            tokens=len(drafted["ids"]),
+            cut=drafted["cut"],
+            closes=drafted["closes"],
+            seconds=drafted["seconds"],
         )
-        if run.preset.kind == "instruct" and opens_thinking(self._case, writing["text"].split()[0]):
+        if run.preset.kind == "instruct" and opens_thinking(self._case, drafted["text"].split()[0]):
             return Finding("warn", "it opens a think block", "--preset thinking, or one of this pair")
-        end = "cut at step_tokens" if writing["cut"] else "ends the reasoning" if writing["closes"] else "whole"
-        return Finding("ok", f"{len(writing['ids'])} tokens in {writing['seconds']:.2f} s, {end}")
+        end = "cut at step_tokens" if drafted["cut"] else "ends the reasoning" if drafted["closes"] else "whole"
+        return Finding("ok", f"{len(drafted['ids'])} tokens in {drafted['seconds']:.2f} s, {end}")
 
     async def judge(self) -> Finding:
         """Have base judge it."""

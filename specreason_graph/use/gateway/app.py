@@ -18,10 +18,10 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.use.gateway.jobs import Job
 from specreason_graph.use.gateway.refusal import Refusal, refusal
 from specreason_graph.use.gateway.request import ChatRequest
 from specreason_graph.use.gateway.response import Envelope
-from specreason_graph.use.gateway.runs import Run
 from specreason_graph.use.gateway.service import Gateway, Piece
 
 _STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would hold the events back
@@ -50,7 +50,7 @@ _keyed = APIRouter(prefix="/v1", dependencies=[Depends(_authorized)])
 
 @_open.get("/health")
 async def _health(gateway: Served) -> dict[str, Any]:
-    return {"status": "ok", "running": gateway.runs.running, "waiting": gateway.runs.waiting}
+    return {"status": "ok", "running": gateway.jobs.running, "waiting": gateway.jobs.waiting}
 
 
 @_keyed.get("/models")
@@ -93,7 +93,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 @asynccontextmanager
-async def _stopped_by_leaving(request: Request, run: Run[Piece]) -> AsyncIterator[None]:
+async def _stopped_by_leaving(request: Request, run: Job[Piece]) -> AsyncIterator[None]:
     """Stop the run when its client leaves; a streamed response sees to that itself."""
 
     async def watch() -> None:
@@ -108,7 +108,7 @@ async def _stopped_by_leaving(request: Request, run: Run[Piece]) -> AsyncIterato
         watching.cancel()
 
 
-async def _whole(run: Run[Piece], n: int) -> list[AIMessage]:
+async def _whole(run: Job[Piece], n: int) -> list[AIMessage]:
     pieces: list[list[AIMessageChunk]] = [[] for _ in range(n)]
     async for told in run.items():
         if told is not None:

@@ -33,7 +33,7 @@ def listening(host: str, port: int) -> socket.socket:
 async def serve(gateway: Gateway, listener: socket.socket) -> None:
     """Answer requests until Ctrl-C, SIGTERM or SIGHUP; runs that go on then are cancelled."""
     config = uvicorn.Config(create_app(gateway), log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE)
-    await _Server(config, gateway.runs.stop).serve(sockets=[listener])
+    await _Server(config, gateway.jobs.stop).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

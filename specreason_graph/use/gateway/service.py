@@ -17,9 +17,9 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.policy import FittedPolicy
 from specreason_graph.models.pair import Pair
 from specreason_graph.use.chat_model import ChatSpecReason
+from specreason_graph.use.gateway.jobs import Job, Jobs
 from specreason_graph.use.gateway.refusal import Refusal
 from specreason_graph.use.gateway.request import ChatRequest
-from specreason_graph.use.gateway.runs import Run, Runs
 
 _DEFAULT = "default"
 _ANSWERS_SHARE = 4
@@ -40,12 +40,12 @@ class Gateway:
     """Of every run, where its request sets nothing else."""
     pairs: Mapping[str, Pair]
     model: ChatSpecReason
-    runs: Runs
+    jobs: Jobs
     keep_alive: float
     """Seconds of silence in a stream."""
     started: int = field(default_factory=lambda: int(time.time()))
 
-    async def begin(self, request: ChatRequest) -> Run[Piece]:
+    async def begin(self, request: ChatRequest) -> Job[Piece]:
         """Have a request answered.
 
         Raises:
@@ -59,7 +59,7 @@ class Gateway:
         context = await self._context(self.pairs[pair])
         longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
         settings = request.settings(self.settings, pair, longest_answer)
-        return self.runs.begin(self._replies(request, settings))
+        return self.jobs.begin(self._replies(request, settings))
 
     async def cards(self) -> list[dict[str, Any]]:
         """What is served, as `/v1/models` lists it; a pair whose servers were never reached is left out.
@@ -143,6 +143,6 @@ async def opened(
         pairs = {pair: await stack.enter_async_context(Pair(config)) for pair, config in configs.items()}
         await pairs[_DEFAULT].cards()
         model = ChatSpecReason(pairs=pairs, policies=policies)
-        runs = Runs(at_once, waiting)
+        runs = Jobs(at_once, waiting)
         stack.push_async_callback(runs.stop)
         yield Gateway(name, key, settings or Settings(), pairs, model, runs, keep_alive)

@@ -76,7 +76,7 @@ async def served(
                 try:
                     yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, servers)
                 finally:
-                    await gateway.runs.stop()
+                    await gateway.jobs.stop()
                     server.should_exit = True
                     await serving
 

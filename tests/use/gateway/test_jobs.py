@@ -17,7 +17,7 @@ from .served import BASE, DRAFT, Served, asking, served, slow, until
 
 async def idle(it: Served) -> None:
     """Nothing runs: neither here nor on the servers."""
-    await until(lambda: not it.gateway.runs.running)
+    await until(lambda: not it.gateway.jobs.running)
     async with asyncio.timeout(5):
         await it.servers.base.idle()
         await it.servers.draft.idle()
@@ -44,7 +44,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_its_run() ->
     async with served(slow(BASE, 0.5), DRAFT) as it, it.http as http:
         async with http.stream("POST", "/v1/chat/completions", json=asking(stream=True)) as reply:
             assert "There are 3 cows." in await anext(reply.aiter_lines())  # the next step is base's own
-            assert it.gateway.runs.running == 1
+            assert it.gateway.jobs.running == 1
         await idle(it)
 
 
@@ -52,9 +52,9 @@ async def test_runs_wait_for_their_turn_and_beyond_the_queue_get_503() -> None:
     bounds: Any = {"at_once": 1, "waiting": 1}
     async with served(slow(BASE, 0.02), DRAFT, keep_alive=0.1, **bounds) as it, it.http as http:
         first = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
-        await until(lambda: it.gateway.runs.running)
+        await until(lambda: it.gateway.jobs.running)
         second = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=True)))
-        await until(lambda: it.gateway.runs.waiting)
+        await until(lambda: it.gateway.jobs.waiting)
         assert (await http.get("/health")).json() == {"status": "ok", "running": 1, "waiting": 1}
         third = await http.post("/v1/chat/completions", json=asking())
         assert (third.status_code, third.json()["error"]["code"]) == (503, "overloaded")
@@ -67,11 +67,11 @@ async def test_runs_wait_for_their_turn_and_beyond_the_queue_get_503() -> None:
 async def test_a_client_that_leaves_the_queue_gives_its_place_back() -> None:
     async with served(slow(BASE, 0.02), DRAFT, at_once=1, waiting=1) as it, it.http as http:
         first = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
-        await until(lambda: it.gateway.runs.running)
+        await until(lambda: it.gateway.jobs.running)
         second = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
-        await until(lambda: it.gateway.runs.waiting)
+        await until(lambda: it.gateway.jobs.waiting)
         second.cancel()
-        await until(lambda: not it.gateway.runs.waiting)
+        await until(lambda: not it.gateway.jobs.waiting)
         assert (await first).status_code == 200
 
 
@@ -86,9 +86,9 @@ async def test_a_gateway_that_stops_says_so_and_leaves_nothing_running() -> None
     async with served(slow(BASE, 0.2), DRAFT, keep_alive=0.1) as it, it.http as http:
         whole = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         stream = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=True)))
-        await until(lambda: it.gateway.runs.running == 2)
+        await until(lambda: it.gateway.jobs.running == 2)
         await asyncio.sleep(0.2)  # the stream has begun
-        await it.gateway.runs.stop()
+        await it.gateway.jobs.stop()
         assert ((await whole).status_code, (await whole).json()["error"]["code"]) == (503, "stopping")
         assert (await stream).text.endswith("data: [DONE]\n\n")
         assert '"stopping"' in (await stream).text

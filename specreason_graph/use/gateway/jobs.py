@@ -12,7 +12,7 @@ from specreason_graph.use.gateway.refusal import Refusal
 _Item = TypeVar("_Item")
 
 
-class Runs:
+class Jobs:
     """All of them."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
@@ -31,7 +31,7 @@ class Runs:
         """How many wait for one of those to end."""
         return len(self._tasks) - self.running
 
-    def begin(self, items: AsyncIterator[_Item]) -> Run[_Item]:
+    def begin(self, items: AsyncIterator[_Item]) -> Job[_Item]:
         """Run it when it is its turn.
 
         Raises:
@@ -39,7 +39,7 @@ class Runs:
         """
         if len(self._tasks) >= self._bound:
             raise Refusal(503, f"busy: {self.running} runs go on and {self.waiting} wait", code="overloaded")
-        run = Run(items, self._places)
+        run = Job(items, self._places)
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
         return run
@@ -52,7 +52,7 @@ class Runs:
             await asyncio.wait(set(self._tasks))
 
 
-class Run(Generic[_Item]):
+class Job(Generic[_Item]):
     """One of them; `stop` must be called whatever happens."""
 
     def __init__(self, items: AsyncIterator[_Item], places: asyncio.Semaphore) -> None:

@@ -1,0 +1,60 @@
+"""What is looked up once and kept, however many ask for it at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class Memo(Generic[_Key, _Value]):
+    """Values by key. Callers of one event loop share one look-up; one that fails is not kept.
+
+    A look-up outlives the caller that began it: whoever else waits for it must not fail because that one was
+    cancelled. Threads with loops of their own may each look a thing up once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[_Key, _Value] = {}
+        self._flights: dict[tuple[asyncio.AbstractEventLoop, _Key], asyncio.Task[_Value]] = {}
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._known
+
+    def known(self, key: _Key) -> _Value | None:
+        """The value, if it has been looked up."""
+        return self._known.get(key)
+
+    def keep(self, key: _Key, value: _Value) -> None:
+        """Keep what came without asking."""
+        self._known.setdefault(key, value)
+
+    async def get(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
+        """The value, looked up by whoever comes first."""
+        if key in self._known:
+            return self._known[key]
+        place = (asyncio.get_running_loop(), key)
+        flight = self._flights.get(place)
+        if flight is None:
+            flight = self._flights[place] = asyncio.create_task(self._looked_up(place, look_up))
+            flight.add_done_callback(_retrieved)
+        return await asyncio.shield(flight)
+
+    async def _looked_up(
+        self, place: tuple[asyncio.AbstractEventLoop, _Key], look_up: Callable[[], Awaitable[_Value]]
+    ) -> _Value:
+        try:
+            value = await look_up()
+            self._known[place[1]] = value
+            return value
+        finally:
+            del self._flights[place]
+
+
+def _retrieved(flight: asyncio.Task[object]) -> None:
+    """A failure is told to those who still wait; asyncio would log it where all have gone."""
+    if not flight.cancelled():
+        flight.exception()

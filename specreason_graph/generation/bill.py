@@ -1,0 +1,59 @@
+"""What a run costs, by role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specreason_graph.contract.state import RoleUsage, UsageByRole
+from specreason_graph.endpoint.protocol import Usage
+
+
+def no_usage() -> UsageByRole:
+    """Nothing used yet; cached tokens count from 0 and turn unknown with the first request that does not say."""
+    return {
+        role: RoleUsage(
+            prompt_tokens=0, cached_tokens=0, completion_tokens=0, discarded_tokens=0, requests=0, seconds=0.0
+        )
+        for role in ("draft", "base", "judge")
+    }
+
+
+class Bill:
+    """What a run has used and no state tells yet: a node's own requests, and what was dropped between two nodes."""
+
+    def __init__(self) -> None:
+        self._owed = no_usage()
+
+    def used(self, role: str, requests: Sequence[Usage], seconds: float = 0.0) -> None:
+        """Some requests of a role; unknown cached tokens stay unknown."""
+        was = self._owed[role]
+        total = sum(requests, start=Usage(was["prompt_tokens"], was["cached_tokens"], was["completion_tokens"]))
+        was["prompt_tokens"], was["cached_tokens"] = total.prompt_tokens, total.cached_tokens
+        was["completion_tokens"] = total.completion_tokens
+        was["requests"] += sum(usage.prompt_tokens > 0 for usage in requests)
+        was["seconds"] += seconds
+
+    def discarded(self, role: str, tokens: int) -> None:
+        """Tokens of a role that were thrown away."""
+        self._owed[role]["discarded_tokens"] += tokens
+
+    def on_top_of(self, told: UsageByRole) -> UsageByRole:
+        """All that was used, where a state tells `told`."""
+        return {role: _sum(told[role], self._owed[role]) for role in told}
+
+    def clear(self) -> None:
+        """A state tells it now."""
+        self._owed = no_usage()
+
+
+def _sum(one: RoleUsage, other: RoleUsage) -> RoleUsage:
+    cached = [one["cached_tokens"], other["cached_tokens"]]
+    known = [tokens for tokens in cached if tokens is not None]
+    return RoleUsage(
+        prompt_tokens=one["prompt_tokens"] + other["prompt_tokens"],
+        cached_tokens=sum(known) if known == cached else None,
+        completion_tokens=one["completion_tokens"] + other["completion_tokens"],
+        discarded_tokens=one["discarded_tokens"] + other["discarded_tokens"],
+        requests=one["requests"] + other["requests"],
+        seconds=one["seconds"] + other["seconds"],
+    )

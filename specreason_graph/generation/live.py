@@ -1,0 +1,109 @@
+"""What this process holds of a run between two of its nodes.
+
+LangGraph's nodes can't share a running task, and a node may be the last one that ever runs: the run is cancelled, its
+process resumed elsewhere, its thread forked. So a node parks what it holds and writes the lease into the state; the
+next node claims it. Streams that nobody claims in time are stopped, and soon nothing is left at all. It is a cache:
+the state says what is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from threading import Lock
+from uuid import uuid4
+
+from specreason_graph.contract.settings import Role
+from specreason_graph.generation.ledger import Ledgers, Opening
+from specreason_graph.generation.overlap import Hedges, Overlap
+
+TICK, TICKS = 0.1, 5
+"""Streams wait half a second for the next node: a graph takes a millisecond from one node to the next, and a
+checkpointer some more; a server that writes for nobody is paid for by everybody else. It is counted in rounds of the
+event loop, since in a busy one the next node may not have had its turn."""
+
+KEPT = 300.0
+"""Seconds in which a run that waits finds its rendered question again, and what it owes."""
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """One run, as far as its state does not hold it."""
+
+    overlap: Overlap
+    ledgers: Ledgers = field(default_factory=Ledgers)
+    openings: dict[Role, Opening] = field(default_factory=dict)
+    cue: list[int] | None = None
+    """What asks for the answer, where that is the run's own: a schema."""
+
+    async def rest(self) -> None:
+        """Keep no more than what is dear to get again."""
+        self.ledgers.clear()
+        await self.overlap.drop()
+
+
+@dataclass(slots=True)
+class _Parked:
+    run: LiveRun
+    loop: asyncio.AbstractEventLoop
+    since: float
+    expiry: asyncio.TimerHandle
+
+
+class LiveRuns:
+    """Those of one pair of models."""
+
+    def __init__(self) -> None:
+        self.hedges = Hedges()
+        self._parked: dict[str, _Parked] = {}
+        self._lock = Lock()  # runs in threads of their own share it
+        self._resting: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    def begin(self) -> LiveRun:
+        """Nothing of a run yet."""
+        return LiveRun(Overlap(self.hedges))
+
+    def park(self, run: LiveRun, lease: str | None = None) -> str:
+        """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
+        lease, loop = lease or uuid4().hex, asyncio.get_running_loop()
+        expiry = loop.call_later(TICK, self._tick, lease, TICKS)
+        with self._lock:
+            self._parked[lease] = _Parked(run, loop, time.monotonic(), expiry)
+            self._sweep()
+        return lease
+
+    def claim(self, lease: str | None) -> LiveRun | None:
+        """Take it over: once, and in the event loop that its streams run in, or when that has ended."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            parked = self._parked.get(lease) if lease is not None else None
+            if lease is None or parked is None or not (parked.loop is loop or parked.loop.is_closed()):
+                return None
+            del self._parked[lease]
+        if parked.loop is loop:
+            parked.expiry.cancel()
+        else:
+            parked.run.overlap.forget()
+        return parked.run
+
+    def _tick(self, lease: str, left: int) -> None:
+        parked = self._parked.get(lease)
+        if parked is None:
+            return
+        if left:
+            parked.expiry = parked.loop.call_later(TICK, self._tick, lease, left - 1)
+            return
+        task = parked.loop.create_task(parked.run.rest())
+        self._resting.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(self._resting.discard)
+
+    def _sweep(self) -> None:
+        """Forget what waits in vain, oldest first."""
+        for lease, parked in list(islice(self._parked.items(), 2)):
+            if parked.loop.is_closed() or time.monotonic() - parked.since > KEPT:
+                del self._parked[lease]

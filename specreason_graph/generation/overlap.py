@@ -1,0 +1,88 @@
+"""The overlap of a run: what both its models are writing, and what that costs. Nodes say what they want of it.
+
+Look-ahead: the draft goes on behind its step while base judges it. Hedge: base begins its own version of a step when
+the draft does. Both are streams that go on; whether one still fits is seen by the ids behind which it goes on. The
+judge decides all the same, also where base is done before it: what is kept does not depend on who was faster.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from specreason_graph.contract.settings import Role
+from specreason_graph.contract.state import WrittenStep
+from specreason_graph.generation.bill import Bill
+from specreason_graph.generation.stream import Stream, Wanted
+
+
+class Hedges:
+    """How many hedges the runs of one pair are having written: base's streams that may turn out to be for nothing."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self._lock = Lock()  # runs in threads of their own share it
+
+    def begun(self) -> None:
+        """One more."""
+        with self._lock:
+            self.running += 1
+
+    def over(self) -> None:
+        """One less."""
+        with self._lock:
+            self.running -= 1
+
+
+class Overlap:
+    """Both models' streams of one run: begun, handed out step by step, and dropped. One node at a time has it."""
+
+    def __init__(self, hedges: Hedges) -> None:
+        self.bill = Bill()
+        self._hedges = hedges
+        self._streams: dict[Role, Stream] = {}
+
+    async def begin(self, role: Role, wanted: Wanted) -> None:
+        """Have a model write behind these ids: the stream that goes on there already, else a new one."""
+        held = self._streams.get(role)
+        if held is not None and held.goes_on and held.at == wanted.ids.mark:
+            return
+        await self.drop(role)
+        if role == "base" and wanted.goes_on:
+            self._hedges.begun()
+            self._streams[role] = Stream(wanted, self._hedges.over)
+        else:
+            self._streams[role] = Stream(wanted)
+
+    async def step(self, role: Role, wanted: Wanted) -> WrittenStep:
+        """A model's next step behind these ids.
+
+        Raises:
+            EndpointError: the server failed before the step was whole.
+        """
+        await self.begin(role, wanted)
+        stream = self._streams[role]
+        step, requests = await stream.step(wanted.step)
+        self.bill.used(role, requests, step["seconds"])
+        if not stream.goes_on:
+            await self.drop(role)
+        return step
+
+    async def drop(self, *roles: Role) -> None:
+        """Stop what these models are writing; what nobody took of it is discarded, and paid for."""
+        for role in roles or tuple(self._streams):
+            stream = self._streams.pop(role, None)
+            if stream is not None:
+                try:
+                    await stream.stop()
+                finally:  # also where whoever drops it is cancelled
+                    self._settle(role, stream)
+
+    def forget(self) -> None:
+        """The same for streams whose event loop has ended, and they with it."""
+        while self._streams:
+            self._settle(*self._streams.popitem())
+
+    def _settle(self, role: Role, stream: Stream) -> None:
+        wasted, requests = stream.left()
+        self.bill.used(role, requests)
+        self.bill.discarded(role, wasted)

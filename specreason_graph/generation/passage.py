@@ -1,0 +1,114 @@
+"""What one model writes in one go: tokens in a row, collected, and cut with care."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from specreason_graph.endpoint.protocol import FREE, End, Endpoint, Form, Marker, Sampling, Token
+from specreason_graph.endpoint.spelling import HALF
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far a model may write: tokens of its own, and seconds from now (None is no bound)."""
+
+    tokens: int
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Passage:
+    """Tokens in the order they were written; `text` is what they spell."""
+
+    tokens: list[Token] = field(default_factory=list)
+    text: str = ""
+    end: End | None = None
+    """None as long as it goes on, and where it was cut."""
+    read: int = 0
+    """Tokens that it had before it was trimmed."""
+
+    def add(self, token: Token) -> None:
+        """Take one more token."""
+        self.tokens.append(token)
+        self.text += token.text
+        self.read += 1
+
+    @property
+    def ids(self) -> list[int]:
+        """Of each token."""
+        return [token.id for token in self.tokens]
+
+    @property
+    def logprobs(self) -> list[float]:
+        """Of each token."""
+        return [token.logprob for token in self.tokens]
+
+    @property
+    def starts(self) -> list[int]:
+        """Where in the text each token begins, in characters."""
+        return [0, *accumulate(len(token.text) for token in self.tokens)][: len(self.tokens)]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the model was stopped in the middle of what it wrote."""
+        return self.end is None or self.end.why == "length"
+
+    def trim(self, most: int | None = None) -> int:
+        """Keep `most` tokens, without what a next request could not go on from. Returns how many were dropped.
+
+        A prompt that ends inside a character is misread, and a boundary is found in one request's output only,
+        so a newline at the end would hide the boundary that the next one completes.
+        """
+        before = len(self.tokens)
+        del self.tokens[before if most is None else most :]
+        while self.tokens and (not self.tokens[-1].text or self.tokens[-1].text.endswith(("\n", HALF))):
+            self.tokens.pop()
+        self.text = "".join(token.text for token in self.tokens)
+        return before - len(self.tokens)
+
+
+async def collect(
+    endpoint: Endpoint,
+    prompt: Sequence[int],
+    bounds: Bounds,
+    sampling: Sampling,
+    *,
+    boundary: str | None = None,
+    close: Marker | None = None,
+    form: Form = FREE,
+    on_text: Callable[[str], None] | None = None,
+) -> Passage:
+    """Read one generation to its end, or to the bounds; what is cut is trimmed.
+
+    Args:
+        endpoint: who writes.
+        prompt: token ids to go on from.
+        bounds: when to stop it.
+        sampling: how tokens are drawn.
+        boundary: text that ends it and is kept.
+        close: marker that ends it and is dropped.
+        form: what it has to be like; its stops end it, and are kept.
+        on_text: told of each new piece of text.
+    """
+    got = Passage()
+    stream = endpoint.generate(
+        prompt, max_tokens=bounds.tokens, sampling=sampling, boundary=boundary, close=close, form=form
+    )
+    try:
+        async with asyncio.timeout(bounds.seconds), aclosing(stream):
+            async for said in stream:
+                if isinstance(said, End):
+                    got.end = said
+                    continue
+                got.add(said)
+                if on_text is not None and said.text:
+                    on_text(said.text)
+    except TimeoutError:
+        pass  # the clock, not the server: an endpoint's own timeout is an EndpointError
+    if got.cut:
+        got.trim()
+    return got
