@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
@@ -35,6 +36,8 @@ class LiveRun:
     overlap: Overlap
     ledgers: Ledgers = field(default_factory=Ledgers)
     openings: dict[Role, Opening] = field(default_factory=dict)
+    rendered_for: Hashable = None
+    """Preset and models that the openings are of: a resumed run may name others."""
     cue: list[int] | None = None
     """What asks for the answer, where that is the run's own: a schema."""
 

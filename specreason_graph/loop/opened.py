@@ -127,10 +127,10 @@ async def _open(
     cards = await pair.cards()
     preset = await preset_of(pair, settings, catalog)
     judge, policy = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
-    if not live.openings:
+    if live.rendered_for != (rendered_for := (preset.prompt, preset.open, *preset.template.items(), *cards.items())):
         chat = chat_messages(state["messages"], preset)
         base, draft = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
-        live.openings |= {"base": base, "draft": draft}
+        live.openings, live.rendered_for = {"base": base, "draft": draft}, rendered_for
     openings: dict[str, str] = {role: opening.hash for role, opening in live.openings.items()}
     if not fresh and identity["openings"] not in ({}, openings):
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")

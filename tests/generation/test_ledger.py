@@ -12,7 +12,7 @@ from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Step
 from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.ids import Ids
-from specreason_graph.generation.ledger import Ledgers, encode_step, ledger
+from specreason_graph.generation.ledger import Ledgers, encode_step
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
 
@@ -23,12 +23,13 @@ def _step(*ids: int) -> Step:
 def test_a_kept_ledger_follows_forks_and_edits() -> None:
     """What was built for one node is only added to where the run's steps are still those."""
     kept, opening, one, two = Ledgers(), Ids([9]), _step(1, 2), _step(3)
-    assert list(kept.of("run", opening, [one], "base")) == [9, 1, 2]
-    assert list(kept.of("run", opening, [one, two], "base")) == [9, 1, 2, 3]
-    assert list(kept.of("run", opening, [one], "base")) == [9, 1, 2]
-    assert list(kept.of("run", opening, [_step(4), two], "base")) == [9, 4, 3]
-    assert list(kept.of("run", opening, [_step(4), _step(3), two], "base")) == [9, 4, 3, 3]
-    assert list(kept.of("other", opening, [], "base")) == [9]
+    assert list(kept.of(opening, [one], "base")) == [9, 1, 2]
+    assert list(kept.of(opening, [one, two], "base")) == [9, 1, 2, 3]
+    assert list(kept.of(opening, [one], "base")) == [9, 1, 2]
+    assert list(kept.of(opening, [_step(4), two], "base")) == [9, 4, 3]
+    assert list(kept.of(opening, [_step(4), _step(3), two], "base")) == [9, 4, 3, 3]
+    kept.clear()
+    assert list(kept.of(opening, [], "base")) == [9]
 
 
 NASTY = st.sampled_from(
@@ -83,8 +84,8 @@ async def _check(
         steps: list[Step] = state["specreason_steps"]
         roles: list[tuple[Role, ScriptedServer]] = [("base", base), ("draft", draft)]
         for role, server in roles:
-            opening = Ids((await pair.endpoint(role).render(CHAT, {})).ids)
-            ledgers = [list(ledger(opening, steps[:n], role)) for n in range(len(steps) + 1)]
+            opening = Ids(await pair.endpoint(role).render(CHAT, {}))
+            ledgers = [list(Ledgers().of(opening, steps[:n], role)) for n in range(len(steps) + 1)]
             committed = 0
             for record in server.completions:
                 for prompt in record.prompts:

@@ -21,14 +21,16 @@ from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.generation.leases import SECONDS
-from specreason_graph.generation.stream import Prompted, Stream
+from specreason_graph.generation.live import TICK, TICKS
+from specreason_graph.generation.passage import Bounds
+from specreason_graph.generation.stream import Stream, Wanted
 from specreason_graph.testing import Fault, Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 9)]
 SCORES = [9, 2, 9, 9, 2, 2, 9, 9]
 WRONG = [f"Step {n} says that {n} and {n} is {2 * n + 1}." for n in range(1, 9)]
 QUESTION: Any = {"messages": [("user", "How much is it?")]}
+SECONDS = TICK * (TICKS + 1)
 MODES: dict[str, Any] = {
     "in turn": {"look_ahead": False, "hedge": False},
     "look-ahead": {"look_ahead": True, "hedge": False},
@@ -128,7 +130,7 @@ async def test_hedges_of_all_runs_have_a_bound() -> None:
         async def watch() -> None:
             nonlocal most
             while True:
-                most = max(most, pair.leases.hedging())
+                most = max(most, pair.live.hedges.running)
                 await asyncio.sleep(0.001)
 
         watching = asyncio.create_task(watch())
@@ -142,7 +144,8 @@ async def test_a_dropped_hedge_is_not_counted_over_and_over() -> None:
     """Every node counts the hedges, so those of earlier steps must be gone."""
     async with paced() as (_, pair):
         await create_specreason(pair=pair).compile().ainvoke(QUESTION)
-        assert len(pair.leases.hedges) == 0
+        assert pair.live.hedges.running == 0
+        assert len(pair.live) == 0
 
 
 async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -> None:
@@ -150,11 +153,11 @@ async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -
     async with paced() as (_, pair):
         ids = Ids((await pair.base.encode("How much is it?")).ids)
         greedy = Sampling(temperature=0, top_p=1, seed=0)
-        stream = Stream(Prompted(pair.base, ids, greedy, boundary="\n\n", close=None, tokens=100, runs_on=True))
+        stream = Stream(Wanted(pair.base, ids, greedy, "\n\n", None, step=Bounds(100), room=100, goes_on=True))
         await asyncio.sleep(0.05)
         gc.disable()
         try:
-            await stream.cut()
+            await stream.stop()
             freed = weakref.ref(stream)
             del stream
             await asyncio.sleep(0)

@@ -1,14 +1,14 @@
-"""The draft's least sure tokens found again in base's tokens, by the bytes of text they stand for."""
+"""The draft's least sure tokens found again in base's tokens, by the characters of text that they share."""
 
-from specreason_graph.contract.state import Writing
+from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.protocol import Encoded
 from specreason_graph.judging.evidence import aligned
 
 
-def writing(pieces: dict[str, float]) -> Writing:
+def written(pieces: dict[str, float]) -> WrittenStep:
     texts = list(pieces)
     starts = [sum(map(len, texts[:n])) for n in range(len(texts))]
-    return Writing(
+    return WrittenStep(
         text="".join(texts),
         ids=list(range(len(texts))),
         logprobs=list(pieces.values()),
@@ -22,16 +22,21 @@ def writing(pieces: dict[str, float]) -> Writing:
 
 
 def test_a_base_token_is_as_unsure_as_the_least_sure_drafted_one_under_it() -> None:
-    drafted = writing({"2 * ": -0.1, "5 =": -0.3, " 1": -4.0, "2": -0.5, ".": -0.6})
-    tokens = aligned(drafted, Encoded([7, 8, 9], [7, 3, 1]))
+    drafted = written({"2 * ": -0.1, "5 =": -0.3, " 1": -4.0, "2": -0.5, ".": -0.6})
+    tokens = aligned(drafted, Encoded([7, 8, 9], ["2 * 5 =", " 12", "."]))
     assert [(t.text, t.logprob) for t in tokens] == [("2 * 5 =", -0.3), (" 12", -4.0), (".", -0.6)]
 
 
 def test_many_base_tokens_may_share_a_drafted_one() -> None:
-    tokens = aligned(writing({"twelve": -2.0, " legs": -0.1}), Encoded([1, 2, 3], [3, 3, 5]))
+    tokens = aligned(written({"twelve": -2.0, " legs": -0.1}), Encoded([1, 2, 3], ["twe", "lve", " legs"]))
     assert [(t.text, t.logprob) for t in tokens] == [("twe", -2.0), ("lve", -2.0), (" legs", -0.1)]
 
 
-def test_places_are_bytes_not_characters() -> None:
-    tokens = aligned(writing({"é=": -1.0, "漢": -3.0, "!": -0.1}), Encoded([1, 2, 3], [3, 3, 1]))
-    assert [t.logprob for t in tokens] == [-1.0, -3.0, -0.1]
+def test_tokens_inside_a_character_share_it() -> None:
+    """One model writes a character as one token, the other as several, of which only the last has a text."""
+    tokens = aligned(written({"é=": -1.0, "漢": -3.0, "!": -0.1}), Encoded([1, 2, 3, 4], ["é=", "", "漢", "!"]))
+    assert [t.logprob for t in tokens] == [-1.0, -3.0, -3.0, -0.1]
+    halves = written({"So ": -0.2, "漢": -3.0, "!": -0.1})
+    halves["ids"], halves["starts"], halves["logprobs"] = [1, 2, 3, 4], [0, 3, 3, 4], [-0.2, -5.0, -3.0, -0.1]
+    tokens = aligned(halves, Encoded([1, 2, 3], ["So", " 漢", "!"]))
+    assert [(t.text, t.logprob) for t in tokens] == [("So", -0.2), (" 漢", -5.0), ("!", -0.1)]

@@ -8,24 +8,30 @@ from hypothesis import strategies as st
 
 from specreason_graph.contract.events import Event
 from specreason_graph.contract.state import Ended
-from specreason_graph.generation.usage import no_usage
-from specreason_graph.loop.reply import Pieces, Trimmed, usage_metadata
+from specreason_graph.generation.bill import no_usage
+from specreason_graph.loop.reply import Pieces, Told, until, usage_metadata
 
 TEXTS = st.lists(st.text(alphabet="a \n", max_size=4))
 
 
 @given(TEXTS)
 def test_pieces_of_a_text_join_to_it_without_the_blanks_around(texts: list[str]) -> None:
-    trimmed = Trimmed()
-    told = [trimmed.add(text) for text in texts]
-    assert "".join(told) == "".join(texts).strip()
+    told = Told()
+    assert "".join(map(told.add, texts)) + told.rest() == "".join(texts).strip()
 
 
 @given(TEXTS)
 def test_a_cue_is_told_with_the_answer_or_not_at_all(texts: list[str]) -> None:
-    trimmed = Trimmed(held="The answer is ")
-    told = "".join(trimmed.add(text) for text in texts)
-    assert told == (("The answer is " + "".join(texts)).strip() if "".join(texts).strip() else "")
+    told = Told(held="The answer is ")
+    said = "".join(map(told.add, texts)) + told.rest()
+    assert said == (("The answer is " + "".join(texts)).strip() if "".join(texts).strip() else "")
+
+
+@given(st.lists(st.text(alphabet="ab \n", max_size=4)), st.lists(st.sampled_from(["ab", "aab", "b\n", "bba "]), max_size=3))
+def test_nothing_of_a_stop_is_told_however_the_text_is_cut(texts: list[str], stops: list[str]) -> None:
+    told = Told(stops=stops)
+    said = "".join(map(told.add, texts)) + told.rest()
+    assert said == until("".join(texts), stops).strip()
 
 
 def kept(text: str) -> Event:

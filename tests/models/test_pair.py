@@ -48,9 +48,9 @@ async def test_same_tokenizer_is_compared_not_assumed() -> None:
 async def test_what_is_known_is_not_asked_again() -> None:
     """The authors' script asks for the model list before every call."""
     async with scripted_pair(SCRIPT, SCRIPT, template="think") as servers, Pair(servers.config) as pair:
+        await pair.opening("base", CHAT, THINKING)
         for _ in range(3):
             await pair.cards()
-            await pair.opening("base", CHAT, THINKING)
             await pair.closings("base", THINKING)
             await pair.judge_request(PAPER, THINKING)
             await pair.same_tokenizer()
