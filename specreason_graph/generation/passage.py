@@ -53,6 +53,11 @@ class Passage:
         return [0, *accumulate(len(token.text) for token in self.tokens)][: len(self.tokens)]
 
     @property
+    def written(self) -> int:
+        """Tokens, the one that ended the turn or the reasoning included."""
+        return len(self.tokens) + (self.end is not None and self.end.closing is not None)
+
+    @property
     def cut(self) -> bool:
         """Whether the model was stopped in the middle of what it wrote."""
         return self.end is None or self.end.why == "length"

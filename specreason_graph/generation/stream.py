@@ -125,7 +125,7 @@ class Stream:
 
     def left(self) -> tuple[int, list[Usage]]:
         """Of a stream that is over: how many tokens nobody took, and what has not been paid for yet."""
-        self._wasted += sum(len(passage.tokens) for passage in (*self._ready, self._open))
+        self._wasted += sum(passage.written for passage in (*self._ready, self._open))
         self._ready.clear()
         self._open = Passage()
         wasted, self._wasted = self._wasted, 0

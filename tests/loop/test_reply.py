@@ -27,7 +27,9 @@ def test_a_cue_is_told_with_the_answer_or_not_at_all(texts: list[str]) -> None:
     assert said == (("The answer is " + "".join(texts)).strip() if "".join(texts).strip() else "")
 
 
-@given(st.lists(st.text(alphabet="ab \n", max_size=4)), st.lists(st.sampled_from(["ab", "aab", "b\n", "bba "]), max_size=3))
+@given(
+    st.lists(st.text(alphabet="ab \n", max_size=4)), st.lists(st.sampled_from(["ab", "aab", "b\n", "bba "]), max_size=3)
+)
 def test_nothing_of_a_stop_is_told_however_the_text_is_cut(texts: list[str], stops: list[str]) -> None:
     told = Told(stops=stops)
     said = "".join(map(told.add, texts)) + told.rest()

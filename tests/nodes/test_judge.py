@@ -124,11 +124,51 @@ async def test_a_loop_costs_no_judge_call(solve: Solve) -> None:
     )
 
 
-async def test_a_draft_too_long_for_base_s_context_is_rejected(solve: Solve) -> None:
+async def test_a_draft_too_long_for_base_s_context_is_cut_to_it(solve: Solve) -> None:
     """With two tokenizers one text may be many more tokens for base."""
     base = ScriptedServer(Script(["Short.", "So 12."], answer="12"), tokenizer="b", template="think", context=460)
-    draft = ScriptedServer(
-        Script(["The total number of the remaining 🙂 items. " * 9]), tokenizer="a", template="think"
-    )
+    long = "The total number of the remaining 🙂 items. " * 9
+    draft = ScriptedServer(Script([long]), tokenizer="a", template="think")
     solved = await solve(base, draft, answer_budget=40)
     assert solved.state["specreason_answer"] == "12"
+    drafted = next(step for step in solved.steps if step["source"] == "draft")
+    assert drafted["cut"]
+    assert len(drafted["ids"]["base"]) < len(
+        base.model.tokenizer.encode("The total number of the remaining 🙂 items. " * 9)
+    )
+
+
+@pytest.mark.parametrize("judge", ["paper", "yes-no", "strict", "likelihood"])
+async def test_a_bare_end_of_the_reasoning_is_judged_by_every_judge(solve: Solve, judge: str) -> None:
+    """A draft that stops too early writes no step that a label could be put on: base is asked how likely the end is."""
+    right = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 4)]
+    stops = Script(lambda said: (right[0] + "\n\n")[len(said) :] + "</think>\n\n2")
+    solved = await solve(Script(right, answer="6", scores=["9"] * 3), stops, judge=judge)
+    assert solved.state["specreason_ended"] == "finished"
+    assert solved.texts == right, "base finds the end unlikely, and goes on"
+    ends = [step for step in solved.steps if step["ends"]]
+    assert [step["reject_reason"] for step in ends] == ["likelihood"] * len(ends)
+    assert all(step["spots"] and step["spots"][-1]["base_logprob"] < -2 for step in ends)
+
+
+async def test_a_bare_end_that_base_finds_likely_ends_the_reasoning(solve: Solve) -> None:
+    right = ["Step 1 says that 1 and 1 is 2."]
+    script = Script(lambda said: (right[0] + "\n\n")[len(said) :] + "</think>\n\n2", scores=lambda _: {"9": 0.9})
+    solved = await solve(script, script, judge="paper")
+    assert (solved.state["specreason_ended"], solved.texts) == ("finished", right)
+    assert solved.base.completions, "base was asked"
+
+
+async def test_loop_detection_can_be_turned_off(solve: Solve) -> None:
+    again = ["So x = 3.", "So x = 3.", "So x = 3.", "That is all."]
+    looping = await solve(Script(again, answer="3"), Script(again))
+    assert looping.state["specreason_ended"] == "loop"
+    solved = await solve(Script(again, answer="3"), Script(again), loop_detection=False)
+    assert (solved.state["specreason_ended"], solved.texts) == ("finished", again)
+
+
+async def test_an_enumeration_is_reasoning(solve: Solve) -> None:
+    """Steps that differ in their numbers are different steps."""
+    rows = [f"The entry in row 2, column {n} of the product is {n} * 4 + 5 * {n} = {9 * n}." for n in range(1, 6)]
+    solved = await solve(Script([*rows, "So the row is done."], answer="86"), Script([*rows, "So the row is done."]))
+    assert (solved.state["specreason_ended"], len(solved.steps)) == ("finished", 6)
