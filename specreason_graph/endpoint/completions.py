@@ -1,17 +1,13 @@
-"""What vLLM's `/v1/completions` answers, read with care: every field that a score hangs on is looked at.
-
-A proxy, another version or another engine may leave a field out, fill it with null, or ignore what was asked for.
-Each is told by a typed error that names the server and the field; none of it may turn into a score.
-"""
+"""What vLLM's `/v1/completions` answers, read with care: every field that a score hangs on is looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from specreason_graph.contract.errors import NoLogprobs, TruncatedResponse
+from specreason_graph.endpoint.fields import field, number, optional, told
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Ending, Marker, Reading, Usage
 
@@ -27,7 +23,7 @@ class Said:
     text: str
     """Of all its tokens together; a last one ends where the server stopped."""
     finish: str | None
-    stop: str | int | None
+    stop: object
     """The stop string or id that ended it; None for the end of turn, too."""
 
     def why(self, name: str, close: Marker | None) -> Ending:
@@ -39,7 +35,7 @@ class Said:
         if self.finish == "length":
             return "length"
         if self.finish != "stop":
-            raise TruncatedResponse(f"{name}: the server gave up a generation ({self.finish})")
+            raise TruncatedResponse(f"{name}: the server gave up a generation (`finish_reason` {told(self.finish)})")
         if isinstance(self.stop, str):
             return "boundary"
         return "close" if close is not None and self.stop == close.id else "end_of_turn"
@@ -53,20 +49,19 @@ def said(http: Http, event: dict[str, Any]) -> Iterator[Said]:
         MalformedResponse: another field is not what it should be.
     """
     for choice in _choices(http, event):
-        with http.shape(PATH):
-            text, logprobs = choice["text"] or "", choice.get("logprobs")
-            finish, stop = choice.get("finish_reason"), choice.get("stop_reason")
+        text = "" if choice.get("text", "") is None else field(http, PATH, choice, "text", str)
+        finish, stop = optional(http, PATH, choice, "finish_reason", str), choice.get("stop_reason")
+        logprobs = optional(http, PATH, choice, "logprobs", dict)
         if logprobs is None:
             if text:
-                raise NoLogprobs(f"{http.name} gives no log-probabilities: is it vLLM, or does a proxy drop them?")
+                raise NoLogprobs(f"{http.name} gives no `logprobs`: is it vLLM, or does a proxy drop them?")
             yield Said([], [], "", finish, stop)
             continue
-        with http.shape(PATH):
-            ids = [_id(http, token) for token in logprobs["tokens"]]
-            values = [number(http, value, "token_logprobs") for value in logprobs["token_logprobs"]]
+        ids = [_id(http, token) for token in field(http, PATH, logprobs, "tokens", list)]
+        values = field(http, PATH, logprobs, "token_logprobs", list)
         if len(values) != len(ids):
-            raise http.malformed(f"logprobs has {len(ids)} tokens and {len(values)} token_logprobs")
-        yield Said(ids, values, text, finish, stop)
+            raise http.malformed(f"`logprobs` has {len(ids)} `tokens` and {len(values)} `token_logprobs`")
+        yield Said(ids, [number(http, value, "token_logprobs") for value in values], text, finish, stop)
 
 
 def readings(http: Http, answer: dict[str, Any], prompts: int) -> list[Reading]:
@@ -76,50 +71,48 @@ def readings(http: Http, answer: dict[str, Any], prompts: int) -> list[Reading]:
         NoLogprobs: log-probabilities are missing, or are no numbers.
         MalformedResponse: another field is not what it should be.
     """
-    with http.shape(PATH):
-        choices = sorted(_choices(http, answer), key=lambda choice: int(choice["index"]))
-    if len(choices) != prompts:
-        raise http.malformed(f"{len(choices)} answers to {prompts} prompts")
-    return [_reading(http, choice) for choice in choices]
+    choices = {field(http, PATH, choice, "index", int): choice for choice in _choices(http, answer)}
+    if sorted(choices) != list(range(prompts)):
+        raise http.malformed(f"`choices` answers {len(choices)} of {prompts} prompts")
+    return [_reading(http, choices[index]) for index in range(prompts)]
 
 
-def usage(http: Http, answer: dict[str, Any]) -> Usage:
-    """Tokens of the request; cached ones are unknown where the server does not count them."""
-    with http.shape(PATH):
-        counts = answer["usage"]
-        details = counts.get("prompt_tokens_details") or {}
-        return Usage(int(counts["prompt_tokens"]), details.get("cached_tokens"), int(counts["completion_tokens"] or 0))
+def usage(http: Http, answer: dict[str, Any], prompt_tokens: int, completion_tokens: int) -> Usage:
+    """Tokens of the request; what the server does not count is what is known of it, and of cached ones nothing."""
+    counts = optional(http, PATH, answer, "usage", dict)
+    details = optional(http, PATH, counts or {}, "prompt_tokens_details", dict)
+    read = optional(http, PATH, counts or {}, "prompt_tokens", int)
+    written = optional(http, PATH, counts or {}, "completion_tokens", int)
+    return Usage(
+        prompt_tokens if read is None else read,
+        optional(http, PATH, details or {}, "cached_tokens", int),
+        completion_tokens if written is None else written,
+    )
 
 
-def _choices(http: Http, answer: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    choices = answer.get("choices")
-    if not isinstance(choices, list):
-        raise http.malformed(f"{PATH}: `choices` is {'null' if choices is None else 'no list'}")
-    return choices
+def _choices(http: Http, answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for choice in field(http, PATH, answer, "choices", list):
+        if not isinstance(choice, dict):
+            raise http.malformed(f"{PATH}: `choices` holds {told(choice)}, which is no object")
+        yield choice
 
 
 def _reading(http: Http, choice: dict[str, Any]) -> Reading:
-    logprobs = choice.get("logprobs")
-    if not logprobs or not logprobs.get("top_logprobs"):
-        raise NoLogprobs(f"{http.name} gives no top log-probabilities (start vLLM with --max-logprobs 20 or more)")
-    with http.shape(PATH):
-        listed = logprobs["top_logprobs"][0]
-        if not listed:
-            raise NoLogprobs(f"{http.name} gives an empty top_logprobs (start vLLM with --max-logprobs 20 or more)")
-        top = {_id(http, token): number(http, value, "top_logprobs") for token, value in listed.items()}
-        return Reading(_id(http, logprobs["tokens"][0]), top)
+    logprobs = optional(http, PATH, choice, "logprobs", dict) or {}
+    rows = optional(http, PATH, logprobs, "top_logprobs", list)
+    if not rows or not rows[0]:
+        raise NoLogprobs(f"{http.name} gives no `top_logprobs` (start vLLM with --max-logprobs 20 or more)")
+    if not isinstance(rows[0], dict):
+        raise http.malformed(f"{PATH}: `top_logprobs` holds {told(rows[0])}, which is no object")
+    top = {_id(http, token): number(http, value, "top_logprobs") for token, value in rows[0].items()}
+    tokens = field(http, PATH, logprobs, "tokens", list)
+    if not tokens:
+        raise http.malformed(f"{PATH}: `tokens` is empty")
+    return Reading(_id(http, tokens[0]), top)
 
 
-def _id(http: Http, token: str) -> int:
-    prefix, _, number = str(token).partition(":")
-    if prefix != "token_id" or not number.isdigit():
-        raise http.malformed(f"ignores return_tokens_as_token_ids (token {token!r})")
-    return int(number)
-
-
-def number(http: Http, value: object, field: str) -> float:
-    """A log-probability; what is none is a `NoLogprobs`, and never a score."""
-    if not isinstance(value, int | float) or not isfinite(value):
-        told = "null" if value is None else repr(value)[:20]
-        raise NoLogprobs(f"{http.name}: `{field}` holds {told}, which is no log-probability")
-    return float(value)
+def _id(http: Http, token: object) -> int:
+    prefix, _, digits = str(token).partition(":")
+    if prefix != "token_id" or not (digits.isascii() and digits.isdigit()):
+        raise http.malformed(f"ignores `return_tokens_as_token_ids` (token {told(token)})")
+    return int(digits)

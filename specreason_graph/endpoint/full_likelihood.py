@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specreason_graph.contract.errors import ConfigError, EndpointRefused
-from specreason_graph.endpoint.completions import number
+from specreason_graph.endpoint.fields import field, number, optional
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Likelihood, Usage
 
@@ -58,34 +58,39 @@ class FullLikelihood:
             raise ConfigError(
                 f"{http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn full_likelihood off"
             ) from None
-        with http.shape(_PATH):
-            rows = answer["prompt_logprobs"]
-            usage = answer["usage"]
-            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        usage = field(http, _PATH, answer, "usage", dict)
+        details = optional(http, _PATH, usage, "prompt_tokens_details", dict)
+        cached = optional(http, _PATH, details or {}, "cached_tokens", int)
         if cached is None:
             raise ConfigError(
                 f"{http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
                 "with --enable-prompt-tokens-details, or turn full_likelihood off"
             )
-        if not isinstance(rows, list) or len(rows) != len(prompt):
-            raise http.malformed(f"{_PATH} gives no log-probability for each of the prompt's tokens")
-        with http.shape(_PATH):
-            # The row at `cached` is the output of a token that was not computed, and so are those before it.
-            logprobs = [
-                number(http, row[str(token)]["logprob"], "prompt_logprobs") if at > cached else None
-                for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
-            ]
-            return Likelihood(logprobs, Usage(usage["prompt_tokens"], cached, usage.get("completion_tokens", 0)))
+        rows = field(http, _PATH, answer, "prompt_logprobs", list)
+        if len(rows) != len(prompt):
+            raise http.malformed(f"{_PATH}: `prompt_logprobs` has {len(rows)} rows for {len(prompt)} tokens")
+        # The row at `cached` is the output of a token that was not computed, and so are those before it.
+        logprobs = [
+            _logprob(http, row, token) if at > cached else None
+            for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
+        ]
+        read = field(http, _PATH, usage, "prompt_tokens", int)
+        return Likelihood(logprobs, Usage(read, cached, optional(http, _PATH, usage, "completion_tokens", int) or 0))
 
     async def _check_version(self, http: Http) -> None:
         if self.proven:
             return
         answer = await http.get("/version")
-        with http.shape("/version"):
-            version = answer["version"]
+        version = field(http, "/version", answer, "version", str)
         if version not in PROVEN:
             raise ConfigError(
                 f"{http.name} is vLLM {version}, and full_likelihood is proven on {', '.join(PROVEN)} only: turn "
                 "it off (spots give the same values, one prompt each)"
             )
         self.proven = True
+
+
+def _logprob(http: Http, row: object, token: int) -> float:
+    if not isinstance(row, dict) or not isinstance(entry := row.get(str(token)), dict):
+        raise http.malformed(f"{_PATH}: `prompt_logprobs` has no row for a token of the prompt")
+    return number(http, entry.get("logprob"), "prompt_logprobs")

@@ -40,6 +40,8 @@ _OVERFLOW = re.compile(
 class _Session:
     client: aiohttp.ClientSession
     closing: AsyncGenerator[None, None]
+    streams: asyncio.Semaphore
+    """One connection stays free of streams: who reads one may have to look something up before it goes on."""
 
 
 class Http:
@@ -69,10 +71,10 @@ class Http:
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """POST, then yield each server-sent event's document; leaving early closes the connection."""
-        async with self._open("POST", path, body) as response:
+        async with (await self._session()).streams, self._open("POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise self.malformed(f"answered {response.content_type}, not a stream of events")
-            async for line in response.content:
+            while line := await self._line(response):
                 event = self._event(line)
                 if event is not None:
                     yield event
@@ -112,7 +114,7 @@ class Http:
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
         async with self._translated():
-            response = await (await self._session()).request(
+            response = await (await self._session()).client.request(
                 method,
                 self._config.base_url + path,
                 data=None if body is None else encoded(body),
@@ -123,7 +125,7 @@ class Http:
                     raise self._refusal(response.status, await response.text(errors="replace"))
             return response
 
-    async def _session(self) -> aiohttp.ClientSession:
+    async def _session(self) -> _Session:
         loop = asyncio.get_running_loop()
         if loop not in self._sessions:
             for ended in [other for other in self._sessions.copy() if other.is_closed()]:
@@ -137,9 +139,10 @@ class Http:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=self._config.timeout),
                 read_bufsize=2**20,  # an event with 500 log-probabilities is one long line
             )
-            self._sessions[loop] = _Session(client, self._closing(client, loop))
+            streams = asyncio.Semaphore(self._config.connections - 1)
+            self._sessions[loop] = _Session(client, self._closing(client, loop), streams)
             await anext(self._sessions[loop].closing)
-        return self._sessions[loop].client
+        return self._sessions[loop]
 
     async def _closing(
         self, client: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
@@ -158,17 +161,24 @@ class Http:
         except ValueError:
             raise self.malformed(f"answered {self._redacted(raw[:80].decode(errors='replace'))!r}, not JSON") from None
 
+    async def _line(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await response.content.readline()
+        except ValueError:  # aiohttp's, of a line that its buffer can't hold
+            raise self.malformed("an event is longer than 2 MiB") from None
+
     def _event(self, line: bytes) -> dict[str, Any] | None:
         if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
             return None
         try:
-            event: dict[str, Any] = json.loads(line[5:])
+            event = json.loads(line[5:])
         except ValueError:
             raise TruncatedResponse(f"{self.name}: a stream broke inside an event") from None
-        if "error" in event:
-            error = event["error"]
+        if not isinstance(event, dict):
+            raise self.malformed(f"an event is no object but {self._redacted(str(event))[:80]}")
+        if error := event.get("error"):
             status = error.get("code") if isinstance(error, dict) else None
-            raise self._refusal(status if isinstance(status, int) else 500, json.dumps(event))
+            raise self._refusal(status if isinstance(status, int) and status >= 400 else 500, json.dumps(event))
         return event
 
     def _refusal(self, status: int, body: str) -> EndpointError:

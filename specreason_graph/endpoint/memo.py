@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from specreason_graph.contract.errors import SpecReasonError
+
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
@@ -39,22 +41,32 @@ class Memo(Generic[_Key, _Value]):
         place = (asyncio.get_running_loop(), key)
         flight = self._flights.get(place)
         if flight is None:
-            flight = self._flights[place] = asyncio.create_task(self._looked_up(place, look_up))
+            flight = asyncio.create_task(self._looked_up(place, look_up))
+            if not flight.done():  # a loop with eager tasks may have run it to its end
+                self._flights[place] = flight
             flight.add_done_callback(_retrieved)
-        return await asyncio.shield(flight)
+        try:
+            return await asyncio.shield(flight)
+        except SpecReasonError as error:
+            raise _copied(error).with_traceback(error.__traceback__) from None
 
     async def _looked_up(
         self, place: tuple[asyncio.AbstractEventLoop, _Key], look_up: Callable[[], Awaitable[_Value]]
     ) -> _Value:
         try:
-            value = await look_up()
-            self._known[place[1]] = value
-            return value
+            return self._known.setdefault(place[1], await look_up())
         finally:
-            del self._flights[place]
+            self._flights.pop(place, None)
 
 
 def _retrieved(flight: asyncio.Task[object]) -> None:
     """A failure is told to those who still wait; asyncio would log it where all have gone."""
     if not flight.cancelled():
         flight.exception()
+
+
+def _copied(error: SpecReasonError) -> SpecReasonError:
+    """Each caller's own: a run puts its steps into the error that ended it, and others may have waited with it."""
+    mine = type(error).__new__(type(error), *error.args)
+    mine.__dict__.update(error.__dict__, steps=list(error.steps))
+    return mine

@@ -13,6 +13,7 @@ from typing import Any
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, TruncatedResponse
 from specreason_graph.endpoint import completions
+from specreason_graph.endpoint.fields import field, optional
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.memo import Memo
@@ -42,7 +43,7 @@ class VllmEndpoint:
         self._wanted = config.model
         self._full_likelihood = FullLikelihood() if config.full_likelihood else None
         self._cards: Memo[str | None, ModelCard] = Memo()
-        self._spelling = Spelling(self._ids, self.decode)
+        self._spelling = Spelling(self._ids, self.encode, self.decode)
 
     @property
     def name(self) -> str:
@@ -66,7 +67,7 @@ class VllmEndpoint:
     async def _asked(self) -> ModelCard:
         served = await self._http.get("/v1/models")
         with self._http.shape("/v1/models"):
-            models = {m["id"]: m.get("max_model_len") for m in served["data"]}
+            models = {str(m["id"]): m.get("max_model_len") for m in served["data"]}
         name = self._wanted or next(iter(models), "")
         if name not in models:
             raise ConfigError(f"{self.name} serves {', '.join(models) or 'no model'}, not model {name!r}")
@@ -96,7 +97,9 @@ class VllmEndpoint:
                 {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
             )
             told = texts_of(strings, piece)
-            if told is None:  # a server that gives no strings, or a tokenizer whose strings are no spelling
+            if told is None or len(told) != len(
+                found
+            ):  # a server that gives no strings, or a tokenizer whose strings are no spelling
                 told = [token.text for token in await Speech(self._spelling).tokens(found, [0.0] * len(found))]
             ids, texts = ids + found, texts + told
         self._spelling.learn(ids, texts)
@@ -105,8 +108,7 @@ class VllmEndpoint:
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
         answer = await self._post("/detokenize", {"tokens": list(ids)})
-        with self._http.shape("/detokenize"):
-            return str(answer["prompt"])
+        return field(self._http, "/detokenize", answer, "prompt", str)
 
     @property
     def overlaps(self) -> bool:
@@ -127,6 +129,7 @@ class VllmEndpoint:
 
         A server that ignores `stop_token_ids` is stopped here: what a model writes behind `close` is no reasoning.
         """
+        stops = [boundary] if boundary else list(form.stop)
         body = {
             "model": (await self.card()).name,
             "prompt": prompt,
@@ -134,7 +137,7 @@ class VllmEndpoint:
             "temperature": sampling.temperature,  # always sent: the model's generation config would decide
             "top_p": sampling.top_p,
             "seed": sampling.seed,
-            "stop": [boundary] if boundary else list(form.stop),
+            "stop": stops,
             "stop_token_ids": [close.id] if close else [],
             "include_stop_str_in_output": True,  # without it, text is held back and no longer that of its event's ids
             "logprobs": 0,
@@ -144,29 +147,31 @@ class VllmEndpoint:
         }
         if form.schema is not None:
             body["structured_outputs"] = {"json": form.schema}
-        speech, written = Speech(self._spelling), 0
+        speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), _Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
-        counts: Usage | None = None
+        known = Usage(len(prompt), None, 0)
         async with aclosing(self._http.events(completions.PATH, body)) as events:
             async for event in events:
                 for said in completions.said(self._http, event):
                     written += len(said.ids)
+                    known = Usage(len(prompt), None, written)
                     # A stop string may cut the last event's text, so that is not what its ids spell.
                     tokens = await speech.tokens(said.ids, said.logprobs, "" if said.finish else said.text)
+                    stopped.read(tokens)
                     if said.finish is not None:
-                        end = _ended(self.name, said, tokens, close)
+                        end = _ended(said.why(self.name, close), said.stop, tokens, close, stopped)
                     for token in tokens:
                         if close is not None and token.id == close.id:
-                            yield End("close", Usage(len(prompt), None, written), (token.id, token.logprob))
+                            yield End("close", known, (token.id, token.logprob))
                             return
                         yield token
-                if event.get("usage"):
-                    counts = completions.usage(self._http, event)
+                if event.get("usage") is not None:
+                    known = completions.usage(self._http, event, len(prompt), written)
         if end is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
         # Only now: a connection whose answer was not read to its end can't be used again.
         why, last = end
-        yield End(why, counts or Usage(len(prompt), None, written), last and (last.id, last.logprob))
+        yield End(why, known, last and (last.id, last.logprob))
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/v1/completions` with every prompt, one token each."""
@@ -180,7 +185,8 @@ class VllmEndpoint:
             "return_tokens_as_token_ids": True,
         }
         answer = await self._post(completions.PATH, body)
-        items, usage = completions.readings(self._http, answer, len(prompts)), completions.usage(self._http, answer)
+        items = completions.readings(self._http, answer, len(prompts))
+        usage = completions.usage(self._http, answer, sum(map(len, prompts)), len(prompts))
         if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
             usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
         return Readings(items, usage)
@@ -202,23 +208,41 @@ class VllmEndpoint:
         return answer
 
     async def _ids(self, text: str) -> list[int]:
-        return (await self.encode(text)).ids
+        return (await self._tokenized({"prompt": text, "add_special_tokens": False}))[0]
 
-    async def _tokenized(self, body: dict[str, Any]) -> tuple[list[int], list[str]]:
+    async def _tokenized(self, body: dict[str, Any]) -> tuple[list[int], list[Any]]:
         answer = await self._post("/tokenize", body)
-        ids, strings = answer.get("tokens"), answer.get("token_strs") or []
-        if not isinstance(ids, list) or not all(isinstance(token, int) for token in ids):
-            raise self._http.malformed("/tokenize gives no token ids")
-        return ids, strings
+        ids = field(self._http, "/tokenize", answer, "tokens", list)
+        if not all(isinstance(token, int) for token in ids):
+            raise self._http.malformed("/tokenize: `tokens` holds what is no id")
+        return ids, optional(self._http, "/tokenize", answer, "token_strs", list) or []
 
 
-def _ended(name: str, said: completions.Said, tokens: list[Token], close: Marker | None) -> tuple[Ending, Token | None]:
+class _Stopped:
+    """Whether the last token completed a stop string: a proxy may drop what the server says of it."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._reach = max(map(len, stops), default=1) - 1
+        self._before = ""
+        self.by_last = False
+
+    def read(self, tokens: Sequence[Token]) -> None:
+        """Some more tokens."""
+        for token in tokens if self._stops else ():
+            text = self._before + token.text
+            self.by_last = bool(token.text) and any(stop in text for stop in self._stops)
+            self._before = text[len(text) - self._reach :] if self._reach else ""
+
+
+def _ended(
+    why: Ending, stop: object, tokens: list[Token], close: Marker | None, stopped: _Stopped
+) -> tuple[Ending, Token | None]:
     """Why a generation ended, and the token that ended the turn or the reasoning, which is taken off its tokens."""
-    why = said.why(name, close)
     if not tokens or why in ("boundary", "length"):
         return why, None
     if close is not None and tokens[-1].id == close.id:
         return "close", tokens.pop()
-    if tokens[-1].text and said.text.endswith(tokens[-1].text):
-        return "boundary", None  # no end of turn is visible: a proxy has dropped `stop_reason`
+    if why == "end_of_turn" and stop is None and stopped.by_last:
+        return "boundary", None
     return why, tokens.pop()

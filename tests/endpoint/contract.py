@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.endpoint.protocol import FREE, End, Form, Marker, Sampling, Token
 from specreason_graph.testing import Pace, Script, ScriptedServer
 from specreason_graph.testing.template import TemplateName
 from specreason_graph.testing.tokenizer import TokenizerName
@@ -21,6 +22,8 @@ MATHS = (
 )
 UNICODE = "Repeat this line and nothing else: 你好, naïve café 🙂🙂"
 SHORT = "Answer with one word and nothing else: which animal says moo?"
+
+GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 
 _STEPS = [
     "There are 3 cows with 4 legs each, so 3 * 4 = 12 legs:",
@@ -49,8 +52,10 @@ class Engine:
 Opened = Callable[[], AbstractAsyncContextManager[Engine]]
 
 
-def scripted(tokenizer: TokenizerName, template: TemplateName, *, scale_out: bool = False) -> Opened:
-    """An engine that says a script, through the vLLM dialect."""
+def scripted(
+    tokenizer: TokenizerName, template: TemplateName, *, scale_out: bool = False, tokens_per_event: int = 1
+) -> Opened:
+    """An engine that says a script, through the vLLM dialect; with 0, events of random lengths."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Engine]:
@@ -62,6 +67,7 @@ def scripted(tokenizer: TokenizerName, template: TemplateName, *, scale_out: boo
             api_key="right",
             pace=Pace(seconds_per_token=0.0002),
             scale_out=scale_out,
+            tokens_per_event=tokens_per_event,
         )
         async with server, _connected(server.config) as endpoint:
             close = None if template == "instruct" else "</think>"
@@ -115,3 +121,62 @@ async def _connected(config: EndpointConfig) -> AsyncIterator[Endpoint]:
         yield endpoint
     finally:
         await endpoint.aclose()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A whole generation."""
+
+    tokens: list[Token]
+    end: End
+
+    @property
+    def text(self) -> str:
+        """What the tokens are said to spell."""
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def ids(self) -> list[int]:
+        """Of each token."""
+        return [token.id for token in self.tokens]
+
+    @property
+    def logprobs(self) -> list[float]:
+        """Of each token."""
+        return [token.logprob for token in self.tokens]
+
+
+async def collected(
+    endpoint: Endpoint,
+    prompt: Sequence[int],
+    *,
+    max_tokens: int = 200,
+    boundary: str | None = None,
+    close: Marker | None = None,
+    form: Form = FREE,
+    sampling: Sampling = GREEDY,
+) -> Generated:
+    """All that a generation says, its order checked: tokens, and last the one end."""
+    said: list[Token | End] = []
+    stream = endpoint.generate(
+        prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
+    )
+    async with aclosing(stream):
+        async for more in stream:
+            said.append(more)
+    *tokens, end = said
+    assert isinstance(end, End)
+    whole = [token for token in tokens if isinstance(token, Token)]
+    assert whole == tokens
+    return Generated(whole, end)
+
+
+async def asked(engine: Engine, question: str = MATHS) -> list[int]:
+    """A question with the assistant's turn open behind it."""
+    return await engine.endpoint.render([{"role": "user", "content": question}], {})
+
+
+async def control(engine: Engine, text: str) -> int:
+    """The one id of a control token."""
+    (token,) = (await engine.endpoint.encode(text, control=True)).ids
+    return token

@@ -43,7 +43,7 @@ async def read_behind_a_cached_question(engine: Engine) -> tuple[list[int], int,
     """
     for longer in range(8):
         messages = [{"role": "user", "content": MATHS * (4 + longer)}]
-        question = (await engine.endpoint.render(messages, {})).ids
+        question = await engine.endpoint.render(messages, {})
         await engine.endpoint.read([question])
         step = (await engine.endpoint.encode("There are 3 cows with 4 legs each, so 3 * 4 = 11 legs.")).ids
         likelihood = await engine.endpoint.likelihood([*question, *step])

@@ -1,0 +1,80 @@
+"""Servers that answer what a test wants, and a proxy that changes what another one answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.testing import ScriptedServer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Change = Callable[[dict[str, Any]], object]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """A server that has this handler answer everything; its address."""
+    app = web.Application(client_max_size=2**28)
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def changed(
+    server: ScriptedServer, change: Change, path: str = "/v1/completions"
+) -> AsyncIterator[EndpointConfig]:
+    """A proxy before a server: each document that it answers on a path, or in an event there, is changed."""
+    async with aiohttp.ClientSession() as client:
+
+        async def passed_on(request: web.Request) -> web.StreamResponse:
+            async with client.request(request.method, server.url + request.path, data=await request.read()) as answer:
+                body = await answer.read()
+            if request.path == path and answer.status == 200:
+                body = b"".join(map(line, body.splitlines(keepends=True)))
+            return web.Response(body=body, status=answer.status, content_type=answer.content_type)
+
+        def line(raw: bytes) -> bytes:
+            begin, _, document = raw.rpartition(b"data: ") if raw.startswith(b"data: ") else (b"", b"", raw)
+            if not document.startswith(b"{"):
+                return raw
+            made = json.dumps(change(json.loads(document))).encode()
+            return b"data: " + made + b"\n" if raw.startswith(b"data: ") else begin + made
+
+        async with serving(passed_on) as url:
+            yield server.config.model_copy(update={"base_url": url})
+
+
+@asynccontextmanager
+async def llama(answers: Mapping[str, Any], *, slots: int = 2) -> AsyncIterator[EndpointConfig]:
+    """A llama.cpp server that gives these answers by path: documents, lists of events, or functions of the request."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        known = {
+            "/v1/models": {"data": [{"id": "m"}]},
+            "/props": {"default_generation_settings": {"n_ctx": 100}, "total_slots": slots},
+            "/tokenize": {"tokens": [{"id": 65, "piece": "A"}]},
+            **answers,
+        }
+        found = known[request.path]
+        if callable(found):
+            found = await found(request)
+        if request.path == "/completion" and (await request.json()).get("stream"):
+            body = "".join(f"data: {json.dumps(event)}\n\n" for event in found)
+            return web.Response(text=body, content_type="text/event-stream")
+        return web.json_response(found)
+
+    async with serving(answer) as url:
+        yield EndpointConfig(base_url=url, dialect="llamacpp")
