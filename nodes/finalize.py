@@ -11,6 +11,7 @@ from specreason_graph.contract.state import SpecReasonState, Step, Update
 from specreason_graph.endpoint.protocol import Form, Usage
 from specreason_graph.generation.passage import Passage, collect
 from specreason_graph.loop.bounds import answer_bounds
+from specreason_graph.loop.cue import cue
 from specreason_graph.loop.reply import Answer, Told, answers_in_last_step, reply, until
 from specreason_graph.loop.run import Run
 
@@ -42,7 +43,8 @@ async def _written(run: Run) -> Answer:
     """The answer behind the closed reasoning; an instruct model's reader should see the cue before it, too."""
     settings, role = run.settings, run.settings.answer_by
     endpoint = run.pair.endpoint(role)
-    prompt = run.ledger(role).plus(await _cue(run))
+    mid_line = bool(run.steps) and not run.steps[-1]["text"].endswith("\n")
+    prompt = run.ledger(role).plus(await cue(run.pair, run.live, settings, run.preset, mid_line=mid_line))
     bounds = answer_bounds(run, len(prompt))
     if bounds.tokens < 1:
         raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
@@ -66,16 +68,6 @@ async def _written(run: Run) -> Answer:
     text = until(written.text, settings.answer_stop)
     answer = (shown + text).strip() if text.strip() else ""
     return Answer(answer, tokens, "length" if written.cut else "stop")
-
-
-async def _cue(run: Run) -> list[int]:
-    """Behind a step that was cut in mid-line, the cue begins a line of its own."""
-    if not run.steps or run.steps[-1]["text"].endswith("\n"):
-        return run.cue
-    role, text = run.settings.answer_by, "\n" + run.preset.cue(run.settings.answer_schema)
-    if run.settings.answer_schema is None:
-        return await run.pair.cue(role, text)
-    return (await run.pair.endpoint(role).encode(text, control=True)).ids
 
 
 def _tell(run: Run, told: Told, pieces: Sequence[str], *, last: bool = False) -> None:

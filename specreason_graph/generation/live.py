@@ -38,13 +38,13 @@ class LiveRun:
     openings: dict[Role, Opening] = field(default_factory=dict)
     rendered_for: Hashable = None
     """Preset and models that the openings are of: a resumed run may name others."""
-    cue: list[int] | None = None
+    cues: dict[tuple[Role, str], list[int]] = field(default_factory=dict)
     """What asks for the answer, where that is the run's own: a schema."""
 
-    async def rest(self) -> None:
-        """Keep no more than what is dear to get again."""
+    def rest(self) -> None:
+        """Nobody came: keep no more than what is dear to get again."""
         self.ledgers.clear()
-        await self.overlap.drop()
+        self.overlap.forget()
 
 
 @dataclass(slots=True)
@@ -62,7 +62,6 @@ class LiveRuns:
         self.hedges = Hedges()
         self._parked: dict[str, _Parked] = {}
         self._lock = Lock()  # runs in threads of their own share it
-        self._resting: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -74,7 +73,7 @@ class LiveRuns:
     def park(self, run: LiveRun, lease: str | None = None) -> str:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
         lease, loop = lease or uuid4().hex, asyncio.get_running_loop()
-        expiry = loop.call_later(TICK, self._tick, lease, TICKS)
+        expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
         with self._lock:
             self._parked[lease] = _Parked(run, loop, time.monotonic(), expiry)
             self._sweep()
@@ -88,22 +87,17 @@ class LiveRuns:
             if lease is None or parked is None or not (parked.loop is loop or parked.loop.is_closed()):
                 return None
             del self._parked[lease]
-        if parked.loop is loop:
-            parked.expiry.cancel()
-        else:
-            parked.run.overlap.forget()
+        if parked.loop is not loop:
+            parked.run.rest()
+        parked.expiry.cancel()
         return parked.run
 
     def _tick(self, lease: str, left: int) -> None:
         parked = self._parked.get(lease)
-        if parked is None:
-            return
-        if left:
+        if parked is not None and left:
             parked.expiry = parked.loop.call_later(TICK, self._tick, lease, left - 1)
-            return
-        task = parked.loop.create_task(parked.run.rest())
-        self._resting.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(self._resting.discard)
+        elif parked is not None:
+            parked.run.rest()
 
     def _sweep(self) -> None:
         """Forget what waits in vain, oldest first."""

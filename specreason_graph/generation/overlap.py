@@ -78,9 +78,11 @@ class Overlap:
                     self._settle(role, stream)
 
     def forget(self) -> None:
-        """The same for streams whose event loop has ended, and they with it."""
+        """The same at once, for streams that nobody came for, or whose event loop has ended, and they with it."""
         while self._streams:
-            self._settle(*self._streams.popitem())
+            role, stream = self._streams.popitem()
+            stream.cancel()
+            self._settle(role, stream)
 
     def _settle(self, role: Role, stream: Stream) -> None:
         wasted, requests = stream.left()

@@ -118,13 +118,18 @@ class Stream:
     def _can_be_taken(self) -> bool:
         return bool(self._ready) or len(self._open.tokens) >= self._cap
 
+    def cancel(self) -> None:
+        """Have it stop; nothing more is read, and the server is left as soon as its event loop comes to it."""
+        if not self._task.get_loop().is_closed():
+            self._task.cancel()
+
     async def stop(self) -> None:
         """Stop it, the server too."""
-        self._task.cancel()
+        self.cancel()
         await asyncio.wait({self._task})  # not the task itself: whoever stops it may be cancelled, too
 
     def left(self) -> tuple[int, list[Usage]]:
-        """Of a stream that is over: how many tokens nobody took, and what has not been paid for yet."""
+        """Of a stream that was stopped: how many tokens nobody took, and what has not been paid for yet."""
         self._wasted += sum(passage.written for passage in (*self._ready, self._open))
         self._ready.clear()
         self._open = Passage()

@@ -20,6 +20,7 @@ from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT, Clock
+from specreason_graph.loop.cue import cue
 from specreason_graph.loop.reply import Answer, reply
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.tracing import traced
@@ -145,12 +146,12 @@ async def _open(
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
-        cue=await _cue(pair, settings, preset, live),
+        cue=await cue(pair, live, settings, preset),
         steps=[] if fresh else list(state.get("specreason_steps", ())),
         identity=RunId(id=identity["id"], question=identity["question"], openings=openings),
         fresh=fresh,
         clock=clock,
-        told=no_usage() if fresh else state["specreason_usage"],
+        used_before=no_usage() if fresh else state["specreason_usage"],
         emit=emit,
     )
     if not run.steps and not has_room(run):
@@ -162,12 +163,3 @@ async def _open(
             "serve the models with a longer context"
         )
     return run
-
-
-async def _cue(pair: Pair, settings: Settings, preset: Preset, live: LiveRun) -> list[int]:
-    role, text = settings.answer_by, preset.cue(settings.answer_schema)
-    if settings.answer_schema is None:
-        return await pair.cue(role, text)
-    if live.cue is None:
-        live.cue = (await pair.endpoint(role).encode(text, control=True)).ids
-    return live.cue

@@ -45,7 +45,7 @@ class Run:
     fresh: bool
     """True when the state holds nothing of this question yet."""
     clock: Clock
-    told: UsageByRole
+    used_before: UsageByRole
     """What was used, as far as the state has it."""
     emit: Emit
     _ledgers: dict[Role, Ids] = field(default_factory=dict, init=False)
@@ -106,7 +106,7 @@ class Run:
 
     def usage(self) -> UsageByRole:
         """Of the whole run so far."""
-        return self.bill.on_top_of(self.told)
+        return self.bill.on_top_of(self.used_before)
 
     def parked(self, update: Update) -> Update:
         """A node's update with what every node says: what was used, and under which lease the next one goes on."""

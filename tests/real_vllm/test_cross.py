@@ -61,10 +61,10 @@ async def test_reasoning_reaches_an_answer(pair: Pair) -> None:
     assert state["specreason_answer"]
     for step in state["specreason_steps"]:
         assert {"base", "draft"} <= step["ids"].keys()
-        assert step["accepted"] is None or step["spots"] or step["reject_reason"] in ("empty", "loop", "too_long")
+        assert step["accepted"] is None or step["spots"] or step["reject_reason"] in ("empty", "loop")
     texts = await asyncio.gather(*(pair.base.decode(step["ids"]["base"]) for step in state["specreason_steps"]))
     for text, step in zip(texts, state["specreason_steps"], strict=True):
-        assert text.startswith(step["text"])  # the last token may hold more than the boundary
+        assert text == step["text"]
 
 
 async def test_the_prefix_is_reused_to_the_block(pair: Pair) -> None:
@@ -118,9 +118,8 @@ async def test_unicode_and_steps_cut_at_their_cap(pair: Pair) -> None:
     steps = state["specreason_steps"]
     assert any(step["cut"] for step in steps)
     assert not any("\ufffd" in step["text"] for step in steps)
-    whole = await pair.base.decode([token for step in steps for token in step["ids"]["base"]])
-    kept = "".join(step["text"] for step in steps)
-    assert "".join(whole.split()).startswith("".join(kept.split())[:-8])
+    for step in steps:
+        assert await pair.base.decode(step["ids"]["base"]) == step["text"]
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ async def test_the_judges_distribution_is_llama_cpps(pair: Pair, under_llama_cpp
             question = await it.base.render([{"role": "user", "content": QUESTION}], {})
             step = await it.base.encode("Each box holds 12 eggs, so 5 boxes hold 5 * 12 = 60 eggs.\n\n")
             request = await it.judge_request(judge, preset)
-            prompt = [*question.ids, *step.ids, *request.suffix]
+            prompt = [*question, *step.ids, *request.suffix]
             reading = (await it.base.read([prompt])).items[0]
             found.append((prompt, label_distribution(reading, request.labels)[0]))
     (one_prompt, one), (other_prompt, two) = found
