@@ -1,5 +1,7 @@
 """Our own time: everything in a step that is not waiting for a model, and what a run writes and sends.
 
+    python benchmarks/own_time.py [--json] [--steps 10 --steps 100 --steps 1000]
+
 - `graph`: a run on two models in this process that answer at once (`instant_endpoint`), from one judge's request to
   the next. Nodes, graph, checkpointer and the reading of streams; no HTTP.
 - `critical_path`: a run over HTTP on two servers without a pace, in processes of their own; the time in which neither
@@ -13,7 +15,9 @@ Each is the median and the 99th percentile of the steps around the 10th, the 100
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import statistics
 import tempfile
 import time
@@ -21,8 +25,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from instant_endpoint import InstantEndpoint, Progress
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -178,3 +183,25 @@ async def _saver(name: str) -> AsyncIterator[tuple[BaseCheckpointSaver[Any] | No
             async with AsyncSqliteSaver.from_conn_string(str(Path(folder) / "runs.sqlite")) as saver:
                 saver.serde = serde
                 yield saver, serde
+
+
+async def _measured(steps: Sequence[int]) -> dict[str, Any]:
+    async with ServerProcess() as base, ServerProcess() as draft:
+        return await own_time(steps, steps, (base, draft), tokens=23, done=lambda: None)
+
+
+def main(
+    steps: Annotated[list[int] | None, typer.Option(help="Around which steps; may be repeated")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a line each")] = False,
+) -> None:
+    """Measure our own time, in milliseconds a step."""
+    found = asyncio.run(_measured(steps or (10, 100, 1000)))
+    if as_json:
+        print(json.dumps(found))
+        return
+    for what in ("graph", "critical_path", "serialise"):
+        print(f"{what:14}", "  ".join(f"step {step}: {found[what][step]:.3f} ms" for step in found[what]))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 from specreason_graph.contract.errors import MalformedResponse, NoRoom
 from specreason_graph.contract.events import AnswerToken, ReasoningEnded
@@ -35,7 +34,7 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
 
 def _given(run: Run, step: Step) -> Answer:
     text = until(step["text"], run.settings.answer_stop)
-    _tell(run, Told(), [text], last=True)
+    _tell(run, text.strip())
     return Answer(text.strip(), step["draft_tokens" if step["source"] == "draft" else "base_tokens"], "stop")
 
 
@@ -58,20 +57,19 @@ async def _written(run: Run) -> Answer:
             bounds,
             run.sampling("finalize"),
             form=Form(settings.answer_schema, settings.answer_stop),
-            on_text=lambda piece: _tell(run, told, [piece]),
+            on_text=lambda piece: _tell(run, told.add(piece)),
         )
         request = written.end.usage if written.end else Usage(len(prompt), None, written.read)
         tokens = request.completion_tokens
         run.bill.used(role, [request], run.clock.seconds() - run.clock.spent)
     _check_form(endpoint.name, run, written)
-    _tell(run, told, [], last=True)
+    _tell(run, told.rest())
     text = until(written.text, settings.answer_stop)
     answer = (shown + text).strip() if text.strip() else ""
     return Answer(answer, tokens, "length" if written.cut else "stop")
 
 
-def _tell(run: Run, told: Told, pieces: Sequence[str], *, last: bool = False) -> None:
-    text = "".join(map(told.add, pieces)) + (told.rest() if last else "")
+def _tell(run: Run, text: str) -> None:
     if text:
         run.emit(AnswerToken(event="answer_token", text=text))
 

@@ -62,15 +62,15 @@ class Passage:
         """Whether the model was stopped in the middle of what it wrote."""
         return self.end is None or self.end.why == "length"
 
-    def trim(self, most: int | None = None) -> int:
+    def trim(self, most: int | None = None, *, newlines: bool = True) -> int:
         """Keep `most` tokens, without what a next request could not go on from. Returns how many were dropped.
 
         A prompt that ends inside a character is misread, and a boundary is found in one request's output only,
-        so a newline at the end would hide the boundary that the next one completes.
+        so a newline at the end would hide the boundary that the next one completes (`newlines` drops it).
         """
-        before = len(self.tokens)
+        before, ends = len(self.tokens), (HALF, "\n") if newlines else (HALF,)
         del self.tokens[before if most is None else most :]
-        while self.tokens and (not self.tokens[-1].text or self.tokens[-1].text.endswith(("\n", HALF))):
+        while self.tokens and (not self.tokens[-1].text or self.tokens[-1].text.endswith(ends)):
             self.tokens.pop()
         self.text = "".join(token.text for token in self.tokens)
         return before - len(self.tokens)
@@ -87,7 +87,7 @@ async def collect(
     form: Form = FREE,
     on_text: Callable[[str], None] | None = None,
 ) -> Passage:
-    """Read one generation to its end, or to the bounds; what is cut is trimmed.
+    """Read one generation to its end, or to the bounds; what is cut ends with a whole character.
 
     Args:
         endpoint: who writes.
@@ -115,5 +115,5 @@ async def collect(
     except TimeoutError:
         pass  # the clock, not the server: an endpoint's own timeout is an EndpointError
     if got.cut:
-        got.trim()
+        got.trim(newlines=False)
     return got

@@ -111,3 +111,13 @@ async def test_a_schema_that_leaves_no_room_is_told_with_the_fix(solve: Solve) -
     with pytest.raises(ConfigError, match=r"answer_schema.*shorten .* the schema"):
         await solve(base, Script(MANY), answer_budget=30, answer_schema=schema)
     assert not base.completions, "before anything is paid for"
+
+
+@pytest.mark.parametrize("budget", range(1, 16))
+async def test_an_answer_that_is_cut_is_what_was_told(solve: Solve, budget: int) -> None:
+    """Also where the budget ends behind a line, inside a character, or inside a stop that never came."""
+    script = Script(STEPS, answer="So 12.\n\n🙂 and\nEND of it, END. no more")
+    solved = await solve(script, script, answer_budget=budget, answer_stop=("END.",))
+    told = "".join(event["text"] for event in solved.events if event["event"] == "answer_token")
+    assert told == (solved.state["specreason_answer"] or "")
+    assert "END." not in told
