@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
@@ -164,7 +165,7 @@ class Http:
     async def _line(self, response: aiohttp.ClientResponse) -> bytes:
         try:
             return await response.content.readline()
-        except ValueError:  # aiohttp's, of a line that its buffer can't hold
+        except (ValueError, LineTooLong):  # an older aiohttp's, and a newer one's
             raise self.malformed("an event is longer than 2 MiB") from None
 
     def _event(self, line: bytes) -> dict[str, Any] | None:

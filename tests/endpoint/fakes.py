@@ -11,7 +11,8 @@ import aiohttp
 from aiohttp import web
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.testing import ScriptedServer
+from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.testing import Script, ScriptedServer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Change = Callable[[dict[str, Any]], object]
@@ -78,3 +79,48 @@ async def llama(answers: Mapping[str, Any], *, slots: int = 2) -> AsyncIterator[
 
     async with serving(answer) as url:
         yield EndpointConfig(base_url=url, dialect="llamacpp")
+
+
+STEPS = ["There are 3 cows 🙂 and 4 hens.", "3 * 4 = 12 legs:", "So 你好 it is 12."]
+ASKED = [{"role": "user", "content": "How many?"}]
+
+
+def odd_server(tokens_per_event: int = 1, **options: Any) -> ScriptedServer:
+    return ScriptedServer(Script(STEPS, answer="12"), template="think", tokens_per_event=tokens_per_event, **options)
+
+
+@asynccontextmanager
+async def connected(server: ScriptedServer, change: Change) -> AsyncIterator[Endpoint]:
+    """A client of a server behind a proxy that changes each answer and event."""
+    async with server, changed(server, change) as config:
+        endpoint = connect("draft", config)
+        try:
+            yield endpoint
+        finally:
+            await endpoint.aclose()
+
+
+def choice_with(**fields: Any) -> Change:
+    """Each choice with other fields; a function of the old value makes the new one."""
+
+    def change(document: dict[str, Any]) -> object:
+        choices = [
+            choice | {name: value(choice[name]) if callable(value) else value for name, value in fields.items()}
+            for choice in document["choices"]
+        ]
+        return document | {"choices": choices}
+
+    return change
+
+
+def logprobs_with(**fields: Any) -> Change:
+    """The same inside `logprobs`."""
+
+    def changed_logprobs(old: dict[str, Any]) -> dict[str, Any]:
+        return old | {name: value(old[name]) if callable(value) else value for name, value in fields.items()}
+
+    return choice_with(logprobs=changed_logprobs)
+
+
+def without(name: str) -> Change:
+    return lambda document: {key: value for key, value in document.items() if key != name}

@@ -1,7 +1,12 @@
 """A body that is spelled in parts is the body that it would be in one."""
 
 import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,3 +48,52 @@ def test_ids_never_change() -> None:
     request, one, other = before.plus([7]), before.grown([3]), before.grown([4])
     assert [list(it) for it in (before, request, one, other)] == [[1, 2], [1, 2, 7], [1, 2, 3], [1, 2, 4]]
     assert [it.json for it in (before, request, one, other)] == [b"[1,2]", b"[1,2,7]", b"[1,2,3]", b"[1,2,4]"]
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_growing_in_two_threads_never_mixes() -> None:
+    """Guards runs in loops of their own that begin with the same ids: one's prompt must not hold another one's."""
+    together = Barrier(2)
+
+    def grown(before: Ids, mine: int) -> Ids:
+        together.wait()
+        return before.grown([mine] * 300).grown([mine + 1])
+
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(500):
+            before = Ids(range(5))
+            for mine, ids in zip((100, 200), threads.map(grown, [before] * 2, (100, 200)), strict=True):
+                expected = [*range(5), *[mine] * 300, mine + 1]
+                assert list(ids) == json.loads(ids.json) == expected
+                assert ids.mark == Ids(expected).mark
+            assert list(before) == list(range(5))
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_what_is_read_while_it_grows_elsewhere_does_not_change() -> None:
+    """Guards requests that are being written as another run goes on from the same ids."""
+    before, together = Ids(range(5)), Barrier(2)
+
+    def grow() -> None:
+        together.wait()
+        ids = before
+        for _ in range(300):
+            ids = ids.grown([7] * 20)
+
+    def read() -> set[bytes]:
+        together.wait()
+        return {json for _ in range(2000) for json in (before.json, b"[%b]" % b",".join(b"%d" % i for i in before))}
+
+    with ThreadPoolExecutor(2) as threads:
+        growing, reading = threads.submit(grow), threads.submit(read)
+        growing.result()
+        assert reading.result() == {b"[0,1,2,3,4]"}
