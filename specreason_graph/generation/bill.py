@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from specreason_graph.contract.state import RoleUsage, UsageByRole
-from specreason_graph.endpoint.protocol import Usage
+from specreason_graph.endpoint.protocol import End, Usage
 
 
 def no_usage() -> UsageByRole:
@@ -44,6 +44,38 @@ class Bill:
     def clear(self) -> None:
         """A state tells it now."""
         self._owed = no_usage()
+
+
+class Owed:
+    """What a stream's requests cost, and has not been told yet."""
+
+    def __init__(self) -> None:
+        self._due: list[Usage] = []
+        self._prompt = 0
+        self._written = 0
+        self._told = 0
+
+    def opened(self, prompt_tokens: int) -> None:
+        """A request was sent."""
+        self._prompt, self._written, self._told = prompt_tokens, 0, 0
+
+    def wrote(self) -> None:
+        """A token came."""
+        self._written += 1
+
+    def ended(self, end: End) -> None:
+        """The server said what the request cost."""
+        usage, more = end.usage, max(0, end.usage.completion_tokens - self._told)
+        self._due.append(usage if self._prompt else Usage(0, 0, more))
+        self._prompt, self._told = 0, self._written
+
+    def due(self) -> list[Usage]:
+        """Since the last time; of a request that goes on, nobody knows yet what was cached."""
+        due, self._due = self._due, []
+        if self._prompt or self._written > self._told:
+            due.append(Usage(self._prompt, None if self._prompt else 0, self._written - self._told))
+            self._prompt, self._told = 0, self._written
+        return due
 
 
 def _sum(one: RoleUsage, other: RoleUsage) -> RoleUsage:

@@ -104,3 +104,4 @@ class LiveRuns:
         for lease, parked in list(islice(self._parked.items(), 2)):
             if parked.loop.is_closed() or time.monotonic() - parked.since > KEPT:
                 del self._parked[lease]
+                parked.run.rest()

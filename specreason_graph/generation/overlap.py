@@ -7,7 +7,7 @@ judge decides all the same, also where base is done before it: what is kept does
 
 from __future__ import annotations
 
-from threading import Lock
+from collections.abc import Callable
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import WrittenStep
@@ -16,21 +16,21 @@ from specreason_graph.generation.stream import Stream, Wanted
 
 
 class Hedges:
-    """How many hedges the runs of one pair are having written: base's streams that may turn out to be for nothing."""
+    """Those that the runs of one pair are having written: base's streams that may turn out to be for nothing."""
 
     def __init__(self) -> None:
-        self.running = 0
-        self._lock = Lock()  # runs in threads of their own share it
+        self._running: set[object] = set()
 
-    def begun(self) -> None:
-        """One more."""
-        with self._lock:
-            self.running += 1
+    @property
+    def running(self) -> int:
+        """How many there are."""
+        return len(self._running)
 
-    def over(self) -> None:
-        """One less."""
-        with self._lock:
-            self.running -= 1
+    def begun(self) -> Callable[[], None]:
+        """One more. Returns what says that it is over."""
+        hedge = object()
+        self._running.add(hedge)
+        return lambda: self._running.discard(hedge)
 
 
 class Overlap:
@@ -48,8 +48,7 @@ class Overlap:
             return
         await self.drop(role)
         if role == "base" and wanted.goes_on:
-            self._hedges.begun()
-            self._streams[role] = Stream(wanted, self._hedges.over)
+            self._streams[role] = Stream(wanted, self._hedges.begun())
         else:
             self._streams[role] = Stream(wanted)
 

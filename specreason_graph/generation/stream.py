@@ -13,6 +13,7 @@ from specreason_graph.contract.errors import TruncatedResponse
 from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids, marked
 from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
+from specreason_graph.generation.bill import Owed
 from specreason_graph.generation.passage import Bounds, Passage
 
 _BLANK_TRIES = 3
@@ -54,7 +55,7 @@ class Stream:
 
     Args:
         wanted: what is asked for.
-        over: called once when the server has nothing more to write for it.
+        over: called when the server has nothing more to write for it, once or more.
     """
 
     def __init__(self, wanted: Wanted, over: Callable[[], None] = lambda: None) -> None:
@@ -67,12 +68,14 @@ class Stream:
         self._searched = 0
         self._blanks = 0
         self._tries = 0
-        self._owed = _Owed()
+        self._owed = Owed()
         self._failure: Exception | None = None
         self._over = False
         self._wasted = 0
         self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._read(over))
+        self._when_over = over
+        self._task = asyncio.create_task(self._read())
+        self._task.add_done_callback(self._end)  # also of a task that is cancelled before it has begun
 
     @property
     def goes_on(self) -> bool:
@@ -96,6 +99,7 @@ class Stream:
             raise self._failure
         got = self._ready.popleft() if self._ready else self._opened()
         if len(got.tokens) > bounds.tokens:
+            self._wasted += got.written - len(got.tokens)
             got.end = None
         if got.cut:
             self._wasted += got.trim(bounds.tokens)
@@ -134,6 +138,7 @@ class Stream:
         self._ready.clear()
         self._open = Passage()
         wasted, self._wasted = self._wasted, 0
+        self._when_over()
         return wasted, self._owed.due()
 
     async def _until(self, condition: Callable[[], object]) -> None:
@@ -141,7 +146,12 @@ class Stream:
             self._wake.clear()
             await self._wake.wait()
 
-    async def _read(self, over: Callable[[], None]) -> None:
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._over = True
+        self._wake.set()
+        self._when_over()
+
+    async def _read(self) -> None:
         try:
             while await self._request():
                 pass
@@ -149,10 +159,6 @@ class Stream:
             self._failure = error
         except asyncio.CancelledError:
             pass  # by `stop`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
-        finally:
-            self._over = True
-            self._wake.set()
-            over()
 
     async def _request(self) -> bool:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""
@@ -223,32 +229,3 @@ class Stream:
     def _opened(self) -> Passage:
         opened, self._open = self._open, Passage()
         return opened
-
-
-class _Owed:
-    """What a stream's requests cost, and has not been told yet."""
-
-    def __init__(self) -> None:
-        self._due: list[Usage] = []
-        self._prompt = 0
-        self._written = 0
-        self._told = 0
-
-    def opened(self, prompt_tokens: int) -> None:
-        self._prompt, self._written, self._told = prompt_tokens, 0, 0
-
-    def wrote(self) -> None:
-        self._written += 1
-
-    def ended(self, end: End) -> None:
-        usage, more = end.usage, max(0, end.usage.completion_tokens - self._told)
-        self._due.append(usage if self._prompt else Usage(0, 0, more))
-        self._prompt, self._told = 0, self._written
-
-    def due(self) -> list[Usage]:
-        """Since the last time; of a request that goes on, nobody knows yet what was cached."""
-        due, self._due = self._due, []
-        if self._prompt or self._written > self._told:
-            due.append(Usage(self._prompt, None if self._prompt else 0, self._written - self._told))
-            self._prompt, self._told = 0, self._written
-        return due

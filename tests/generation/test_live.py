@@ -1,4 +1,4 @@
-"""What is held between two nodes: found by the next one, stopped and paid for when nobody comes, and gone at the end."""
+"""What is held between two nodes: found by the next one, stopped and paid for when none comes, gone at the end."""
 
 from __future__ import annotations
 

@@ -148,6 +148,18 @@ async def test_a_dropped_hedge_is_not_counted_over_and_over() -> None:
         assert len(pair.live) == 0
 
 
+async def test_a_hedge_that_is_dropped_before_it_began_is_counted_no_more() -> None:
+    """Its task never runs, so it can't say itself that it is over."""
+    async with paced() as (_, pair):
+        ids = Ids((await pair.base.encode("How much is it?")).ids)
+        greedy = Sampling(temperature=0, top_p=1, seed=0)
+        overlap = pair.live.begin().overlap
+        await overlap.begin("base", Wanted(pair.base, ids, greedy, "\n\n", None, Bounds(100), room=100, goes_on=True))
+        assert pair.live.hedges.running == 1
+        await overlap.drop()
+        assert pair.live.hedges.running == 0
+
+
 async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -> None:
     """Every accept cuts a hedge: its texts and log-probabilities must not wait in a cycle."""
     async with paced() as (_, pair):
