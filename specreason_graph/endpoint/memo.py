@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from specreason_graph.contract.errors import SpecReasonError
@@ -12,16 +13,25 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
+@dataclass(slots=True)
+class _Flight(Generic[_Value]):
+    """A look-up under way."""
+
+    task: asyncio.Task[_Value]
+    waiting: int = 0
+
+
 class Memo(Generic[_Key, _Value]):
     """Values by key. Callers of one event loop share one look-up; one that fails is not kept.
 
-    A look-up outlives the caller that began it: whoever else waits for it must not fail because that one was
-    cancelled. Threads with loops of their own may each look a thing up once.
+    A look-up outlives the caller that began it, for whoever else waits for it must not fail because that one was
+    cancelled; when nobody waits any more it is cancelled, too. Threads with loops of their own may each look a thing
+    up once.
     """
 
     def __init__(self) -> None:
         self._known: dict[_Key, _Value] = {}
-        self._flights: dict[tuple[asyncio.AbstractEventLoop, _Key], asyncio.Task[_Value]] = {}
+        self._flights: dict[tuple[asyncio.AbstractEventLoop, _Key], _Flight[_Value]] = {}
 
     def __contains__(self, key: _Key) -> bool:
         return key in self._known
@@ -41,28 +51,21 @@ class Memo(Generic[_Key, _Value]):
         place = (asyncio.get_running_loop(), key)
         flight = self._flights.get(place)
         if flight is None:
-            flight = asyncio.create_task(self._looked_up(place, look_up))
-            if not flight.done():  # a loop with eager tasks may have run it to its end
-                self._flights[place] = flight
-            flight.add_done_callback(_retrieved)
+            flight = self._flights[place] = _Flight(asyncio.create_task(self._looked_up(key, look_up)))
+        flight.waiting += 1
         try:
-            return await asyncio.shield(flight)
+            return await asyncio.shield(flight.task)
         except SpecReasonError as error:
             raise _copied(error).with_traceback(error.__traceback__) from None
-
-    async def _looked_up(
-        self, place: tuple[asyncio.AbstractEventLoop, _Key], look_up: Callable[[], Awaitable[_Value]]
-    ) -> _Value:
-        try:
-            return self._known.setdefault(place[1], await look_up())
         finally:
-            self._flights.pop(place, None)
+            flight.waiting -= 1
+            if not flight.waiting:
+                flight.task.cancel()
+                if self._flights.get(place) is flight:
+                    del self._flights[place]
 
-
-def _retrieved(flight: asyncio.Task[object]) -> None:
-    """A failure is told to those who still wait; asyncio would log it where all have gone."""
-    if not flight.cancelled():
-        flight.exception()
+    async def _looked_up(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
+        return self._known.setdefault(key, await look_up())
 
 
 def _copied(error: SpecReasonError) -> SpecReasonError:

@@ -53,16 +53,19 @@ async def test_a_first_caller_that_is_cancelled_fails_nobody_else() -> None:
     assert look_up.begun == 1
 
 
-async def test_a_flight_outlives_all_its_callers() -> None:
-    """Guards the next run: what was asked for is not asked again."""
+async def test_a_flight_that_nobody_waits_for_is_cancelled() -> None:
+    """Guards deadlines: a request of a run that is over must not go on, and the next run asks anew."""
     memo, look_up = Memo[str, int](), LookUp()
     only = asyncio.create_task(memo.get("a", look_up))
     await asyncio.sleep(0)
     only.cancel()
-    look_up.ready.set()
     await asyncio.wait([only])
+    again = asyncio.create_task(memo.get("a", look_up))
     await asyncio.sleep(0)
-    assert (memo.known("a"), look_up.begun) == (1, 1)
+    look_up.ready.set()
+    assert await again == 2
+    assert (memo.known("a"), look_up.begun) == (2, 2)
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_failure_is_told_to_all_and_not_kept() -> None:
