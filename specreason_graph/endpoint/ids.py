@@ -82,7 +82,10 @@ class Ids(Sequence[int]):
     @overload
     def __getitem__(self, at: slice) -> list[int]: ...
     def __getitem__(self, at: int | slice) -> int | list[int]:
-        return list(self)[at]
+        if isinstance(at, slice):
+            return list(self)[at]
+        place = range(len(self))[at]
+        return self._store.ids[place] if place < self._length else self._tail[place - self._length]
 
     @classmethod
     def _view(cls, store: _Store, length: int, size: int, mark: int) -> Ids:

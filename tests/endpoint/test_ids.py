@@ -97,3 +97,12 @@ def test_what_is_read_while_it_grows_elsewhere_does_not_change() -> None:
         growing, reading = threads.submit(grow), threads.submit(read)
         growing.result()
         assert reading.result() == {b"[0,1,2,3,4]"}
+
+
+def test_single_ids_are_those_of_the_list() -> None:
+    """Also of what is not in the store."""
+    ids = Ids([1, 2, 3]).grown([4]).plus([5, 6])
+    assert [ids[at] for at in range(-6, 6)] == [[1, 2, 3, 4, 5, 6][at] for at in range(-6, 6)]
+    assert ids[1:-1] == [2, 3, 4, 5]
+    with pytest.raises(IndexError):
+        ids[6]
