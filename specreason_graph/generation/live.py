@@ -13,8 +13,8 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
+from secrets import token_hex
 from threading import Lock
-from uuid import uuid4
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.generation.ledger import Ledgers, Opening
@@ -72,7 +72,7 @@ class LiveRuns:
 
     def park(self, run: LiveRun, lease: str | None = None) -> str:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
-        lease, loop = lease or uuid4().hex, asyncio.get_running_loop()
+        lease, loop = lease or token_hex(16), asyncio.get_running_loop()
         expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
         with self._lock:
             self._parked[lease] = _Parked(run, loop, time.monotonic(), expiry)

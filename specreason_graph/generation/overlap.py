@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import WrittenStep
+from specreason_graph.endpoint.ids import Ids
 from specreason_graph.generation.bill import Bill
+from specreason_graph.generation.passage import Bounds
 from specreason_graph.generation.stream import Stream, Wanted
 
 
@@ -41,26 +43,27 @@ class Overlap:
         self._hedges = hedges
         self._streams: dict[Role, Stream] = {}
 
-    async def begin(self, role: Role, wanted: Wanted) -> None:
-        """Have a model write behind these ids: the stream that goes on there already, else a new one."""
+    def goes_on_behind(self, role: Role, ids: Ids) -> bool:
+        """Whether a model is writing behind these very ids already."""
         held = self._streams.get(role)
-        if held is not None and held.goes_on and held.at == wanted.ids.mark:
-            return
+        return held is not None and held.goes_on and held.at == ids.mark
+
+    async def begin(self, role: Role, wanted: Wanted) -> None:
+        """Have a model write; whatever it was writing is dropped."""
         await self.drop(role)
         if role == "base" and wanted.goes_on:
             self._streams[role] = Stream(wanted, self._hedges.begun())
         else:
             self._streams[role] = Stream(wanted)
 
-    async def step(self, role: Role, wanted: Wanted) -> WrittenStep:
-        """A model's next step behind these ids.
+    async def step(self, role: Role, bounds: Bounds) -> WrittenStep:
+        """The next step of what a model is writing.
 
         Raises:
             EndpointError: the server failed before the step was whole.
         """
-        await self.begin(role, wanted)
         stream = self._streams[role]
-        step, requests = await stream.step(wanted.step)
+        step, requests = await stream.step(bounds)
         self.bill.used(role, requests, step["seconds"])
         if not stream.goes_on:
             await self.drop(role)

@@ -96,8 +96,9 @@ class Catalog:
 
     def _by_score(self, settings: Settings, preset: Preset) -> tuple[Judge, Policy]:
         judge = self.judge(settings.judge or preset.judge)
-        changed = {"method": settings.score_method, "spots": settings.spots}
-        judge = judge.model_copy(update={key: value for key, value in changed.items() if value is not None})
+        parts = {"method": settings.score_method, "spots": settings.spots}
+        if changed := {key: value for key, value in parts.items() if value is not None}:
+            judge = judge.model_copy(update=changed)
         of_preset = preset.threshold is not None and judge.name == preset.judge
         threshold = preset.threshold if of_preset and preset.threshold is not None else judge.threshold
         threshold = threshold if settings.threshold is None else settings.threshold

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
@@ -77,8 +76,8 @@ async def opened(
     try:
         async with asyncio.timeout(None if left is None else left + ABORT):
             async with asyncio.timeout(clock.left_to_reason() if state.get("specreason_ended") is None else left):
-                run = await _open(state, settings, pair, catalog, emit, identity, clock, live, fresh=fresh)
-            yield replace(run, pair=traced(pair, config))
+                run = await _open(state, settings, pair, catalog, identity, clock, live, emit, config, fresh=fresh)
+            yield run
     except TimeoutError:
         await live.overlap.drop()
         usage = live.overlap.bill.on_top_of(no_usage() if fresh else state["specreason_usage"])
@@ -118,20 +117,22 @@ async def _open(
     settings: Settings,
     pair: Pair,
     catalog: Catalog,
-    emit: Emit,
     identity: RunId,
     clock: Clock,
     live: LiveRun,
+    emit: Emit,
+    config: RunnableConfig,
     *,
     fresh: bool,
 ) -> Run:
     cards = await pair.cards()
-    preset = await preset_of(pair, settings, catalog)
-    judge, policy = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
+    base, draft = cards["base"].name, cards["draft"].name
+    preset = catalog.preset(settings.preset or pair.preset, base, draft)
+    judge, policy = catalog.judging(settings, preset, base, draft)
     if live.rendered_for != (rendered_for := (preset.prompt, preset.open, *preset.template.items(), *cards.items())):
         chat = chat_messages(state["messages"], preset)
-        base, draft = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
-        live.openings, live.rendered_for = {"base": base, "draft": draft}, rendered_for
+        found = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
+        live.openings, live.rendered_for = {"base": found[0], "draft": found[1]}, rendered_for
     openings: dict[str, str] = {role: opening.hash for role, opening in live.openings.items()}
     if not fresh and identity["openings"] not in ({}, openings):
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
@@ -140,7 +141,7 @@ async def _open(
         preset=preset,
         judge=judge,
         policy=policy,
-        pair=pair,
+        pair=traced(pair, config),
         live=live,
         same_tokenizer=await pair.same_tokenizer(),
         contexts={role: card.context for role, card in cards.items()},

@@ -71,11 +71,15 @@ class Run:
 
     def ledger(self, role: Role) -> Ids:
         """Ids behind which `role` goes on."""
-        if self.same_tokenizer and self.openings[role].hash == self.openings["base"].hash:
-            role = "base"
-        if role not in self._ledgers:
-            self._ledgers[role] = self.live.ledgers.of(self.openings[role].ids, self.steps, role)
-        return self._ledgers[role]
+        ids = self._ledgers.get(role)
+        if ids is None:
+            shared = self.same_tokenizer and self.openings["draft"].hash == self.openings["base"].hash
+            if role == "draft" and shared:
+                ids = self.ledger("base")
+            else:
+                ids = self.live.ledgers.of(self.openings[role].ids, self.steps, role)
+            self._ledgers[role] = ids
+        return ids
 
     def reasoning_tokens(self) -> int:
         """Kept tokens of reasoning, in base's tokens."""

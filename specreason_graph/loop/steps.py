@@ -14,14 +14,16 @@ from specreason_graph.loop.repetition import RECENT, goes_in_circles
 from specreason_graph.loop.run import Run
 
 
-async def next_step(run: Run, role: Role) -> WrittenStep:
-    """Have a model write its next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
-    return await run.overlap.step(role, await _wanted(run, role))
-
-
 async def begin(run: Run, role: Role) -> None:
-    """Have it begin with that, and do not wait for it."""
-    await run.overlap.begin(role, await _wanted(run, role))
+    """Have a model write behind the run's ledger, if it does not yet, and do not wait for it."""
+    if not run.overlap.goes_on_behind(role, run.ledger(role)):
+        await run.overlap.begin(role, await _wanted(run, role))
+
+
+async def next_step(run: Run, role: Role) -> WrittenStep:
+    """A model's next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
+    await begin(run, role)
+    return await run.overlap.step(role, step_bounds(run, role))
 
 
 def hedges(run: Run) -> bool:
