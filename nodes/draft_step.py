@@ -9,7 +9,8 @@ from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonStat
 from specreason_graph.loop.bounds import is_base_turn, why_ended
 from specreason_graph.loop.human import edited_steps
 from specreason_graph.loop.run import Run
-from specreason_graph.loop.steps import begin, hedges, next_step
+from specreason_graph.loop.so_far import cleared
+from specreason_graph.loop.steps import begin, hedge, next_step
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
@@ -18,13 +19,12 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     if edit is not None:
         run, update = await _edited(run, edit)
     else:
-        update = run.cleared() if run.fresh else {}
+        update = cleared(run.identity) if run.fresh else {}
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
         return {**update, "specreason_pending": None, "specreason_ended": ended}
     await begin(run, "draft")
-    if hedges(run):
-        await begin(run, "base")
+    await hedge(run)
     drafted = await next_step(run, "draft")
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
     return {**update, "specreason_pending": Pending(drafted=drafted, verdict=None, status="drafted")}

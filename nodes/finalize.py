@@ -49,24 +49,26 @@ async def _written(run: Run) -> Answer:
         raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
     shown = run.preset.answer_cue if answers_in_last_step(run.preset, settings) else ""
     told = Told(held=shown, stops=settings.answer_stop)
-    written, tokens = Passage(), 0
+    written, usage = Passage(), Usage(0, 0, 0)
     if bounds.seconds != 0:
-        written = await collect(
-            endpoint,
-            prompt,
-            bounds,
-            run.sampling("finalize"),
-            form=Form(settings.answer_schema, settings.answer_stop),
-            on_text=lambda piece: _tell(run, told.add(piece)),
-        )
-        request = written.end.usage if written.end else Usage(len(prompt), None, written.read)
-        tokens = request.completion_tokens
-        run.bill.used(role, [request], run.clock.seconds() - run.clock.spent)
+        try:
+            await collect(
+                endpoint,
+                prompt,
+                bounds,
+                run.sampling("finalize"),
+                form=Form(settings.answer_schema, settings.answer_stop),
+                on_text=lambda piece: _tell(run, told.add(piece)),
+                into=written,
+            )
+        finally:
+            usage = written.end.usage if written.end else Usage(len(prompt), None, written.received)
+            run.bill.used(role, [usage], run.clock.seconds() - run.clock.spent)
     _check_form(endpoint.name, run, written)
     _tell(run, told.rest())
     text = until(written.text, settings.answer_stop)
     answer = (shown + text).strip() if text.strip() else ""
-    return Answer(answer, tokens, "length" if written.cut else "stop")
+    return Answer(answer, usage.completion_tokens, "length" if written.cut else "stop")
 
 
 def _tell(run: Run, text: str) -> None:

@@ -37,11 +37,14 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
     drafted = pending["drafted"]
     if pending["status"] == "unsure" and pending["verdict"] is not None:
         return await _by_a_person(run, pending, pending["verdict"])
+    limit = asyncio.timeout(run.clock.left_to_reason())
     try:
-        async with asyncio.timeout(run.clock.left_to_reason()):
+        async with limit:
             drafted, tokens = await as_read_by_base(run, drafted)
             verdict = await _judged(run, drafted, tokens, began)
     except TimeoutError:
+        if not limit.expired():  # a policy's own
+            raise
         await run.overlap.drop()
         run.bill.discarded("draft", len(drafted["ids"]))
         return {"specreason_pending": None, "specreason_ended": "deadline"}
@@ -94,6 +97,7 @@ def _rejected(reason: RejectReason) -> Decision:
 def _keep(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], verdict: Verdict) -> Update:
     """The accepted step as a part of the reasoning; a bare end of the reasoning is no step of its own."""
     if not drafted["text"].strip():
+        run.bill.discarded("draft", len(drafted["ids"]))
         return {"specreason_pending": None, "specreason_ended": "finished"}
     ids = {"base": [token.id for token in tokens]}
     if not run.same_tokenizer:

@@ -12,7 +12,7 @@ from specreason_graph.loop.steps import closes_loop, next_step
 
 async def regenerate(state: SpecReasonState, run: Run) -> Update:
     """Write a step with base and keep it; what base says is not judged."""
-    bounds = step_bounds(run, "base")
+    bounds = step_bounds(run)
     if bounds.tokens < 1 or bounds.seconds == 0:  # a run that is resumed may have less left than when it stopped
         return {"specreason_pending": None, "specreason_ended": why_ended(run) or "context"}
     written = await next_step(run, "base")

@@ -87,8 +87,5 @@ def test_judging_depends_on_no_run() -> None:
     """So that any recorded step can be judged again."""
     for name, file in MODULES.items():
         if room(name) == "judging":
-            assert not {"langgraph", "specreason_graph.loop"} & {
-                node.module.split(".")[0] if node.module.startswith("langgraph") else node.module
-                for node in ast.walk(ast.parse(file.read_text()))
-                if isinstance(node, ast.ImportFrom) and node.module
-            }
+            nodes = ast.walk(ast.parse(file.read_text()))
+            assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and "langgraph" in str(node.module)]

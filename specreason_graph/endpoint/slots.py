@@ -37,7 +37,8 @@ class Slots:
         try:
             yield slot.number
         finally:
-            slot.requests -= 1
+            with self._lock:
+                slot.requests -= 1
 
     def _taken(self, ids: list[int]) -> _Slot:
         free = [slot for slot in self._slots if not slot.requests] or self._slots

@@ -2,14 +2,13 @@
 
 LangGraph's nodes can't share a running task, and a node may be the last one that ever runs: the run is cancelled, its
 process resumed elsewhere, its thread forked. So a node parks what it holds and writes the lease into the state; the
-next node claims it. Streams that nobody claims in time are stopped, and soon nothing is left at all. It is a cache:
+next node claims it. Streams that nobody claims in time are stopped, and in the end nothing is left. It is a cache:
 the state says what is true.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -51,7 +50,6 @@ class LiveRun:
 class _Parked:
     run: LiveRun
     loop: asyncio.AbstractEventLoop
-    since: float
     expiry: asyncio.TimerHandle
 
 
@@ -75,7 +73,7 @@ class LiveRuns:
         lease, loop = lease or token_hex(16), asyncio.get_running_loop()
         expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
         with self._lock:
-            self._parked[lease] = _Parked(run, loop, time.monotonic(), expiry)
+            self._parked[lease] = _Parked(run, loop, expiry)
             self._sweep()
         return lease
 
@@ -98,10 +96,13 @@ class LiveRuns:
             parked.expiry = parked.loop.call_later(TICK, self._tick, lease, left - 1)
         elif parked is not None:
             parked.run.rest()
+            parked.expiry = parked.loop.call_later(KEPT, self._parked.pop, lease, None)
 
     def _sweep(self) -> None:
-        """Forget what waits in vain, oldest first."""
-        for lease, parked in list(islice(self._parked.items(), 2)):
-            if parked.loop.is_closed() or time.monotonic() - parked.since > KEPT:
-                del self._parked[lease]
+        """Look at two: what waits in an event loop that has ended has no timer any more."""
+        for lease in list(islice(self._parked, 2)):
+            parked = self._parked.pop(lease)
+            if parked.loop.is_closed():
                 parked.run.rest()
+            else:
+                self._parked[lease] = parked

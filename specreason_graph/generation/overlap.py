@@ -71,13 +71,15 @@ class Overlap:
 
     async def drop(self, *roles: Role) -> None:
         """Stop what these models are writing; what nobody took of it is discarded, and paid for."""
-        for role in roles or tuple(self._streams):
-            stream = self._streams.pop(role, None)
-            if stream is not None:
-                try:
-                    await stream.stop()
-                finally:  # also where whoever drops it is cancelled
-                    self._settle(role, stream)
+        held = {role: self._streams.pop(role) for role in roles or tuple(self._streams) if role in self._streams}
+        for stream in held.values():
+            stream.cancel()
+        try:
+            for stream in held.values():
+                await stream.stopped()
+        finally:  # also where whoever drops them is cancelled
+            for role, stream in held.items():
+                self._settle(role, stream)
 
     def forget(self) -> None:
         """The same at once, for streams that nobody came for, or whose event loop has ended, and they with it."""

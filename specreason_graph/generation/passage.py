@@ -28,14 +28,14 @@ class Passage:
     text: str = ""
     end: End | None = None
     """None as long as it goes on, and where it was cut."""
-    read: int = 0
+    received: int = 0
     """Tokens that it had before it was trimmed."""
 
     def add(self, token: Token) -> None:
         """Take one more token."""
         self.tokens.append(token)
         self.text += token.text
-        self.read += 1
+        self.received += 1
 
     @property
     def ids(self) -> list[int]:
@@ -82,10 +82,10 @@ async def collect(
     bounds: Bounds,
     sampling: Sampling,
     *,
-    boundary: str | None = None,
     close: Marker | None = None,
     form: Form = FREE,
     on_text: Callable[[str], None] | None = None,
+    into: Passage | None = None,
 ) -> Passage:
     """Read one generation to its end, or to the bounds; what is cut ends with a whole character.
 
@@ -94,15 +94,13 @@ async def collect(
         prompt: token ids to go on from.
         bounds: when to stop it.
         sampling: how tokens are drawn.
-        boundary: text that ends it and is kept.
         close: marker that ends it and is dropped.
         form: what it has to be like; its stops end it, and are kept.
         on_text: told of each new piece of text.
+        into: where it is collected, for who has to know what there is of it when it fails.
     """
-    got = Passage()
-    stream = endpoint.generate(
-        prompt, max_tokens=bounds.tokens, sampling=sampling, boundary=boundary, close=close, form=form
-    )
+    got = Passage() if into is None else into
+    stream = endpoint.generate(prompt, max_tokens=bounds.tokens, sampling=sampling, close=close, form=form)
     try:
         async with asyncio.timeout(bounds.seconds), aclosing(stream):
             async for said in stream:

@@ -39,8 +39,8 @@ class Wanted:
     sampling: Sampling
     boundary: str
     close: Marker | None
-    step: Bounds
-    """Of the next step."""
+    step_tokens: int
+    """Of the next step, at most."""
     room: int
     """Tokens that one request may have, if it goes on."""
     goes_on: bool
@@ -62,7 +62,7 @@ class Stream:
         self.at = wanted.ids.mark
         """Mark of the ids behind which the next step that is taken begins."""
         self._wanted = wanted
-        self._cap = wanted.step.tokens
+        self._cap = wanted.step_tokens
         self._ready: deque[Passage] = deque()
         self._open = Passage()
         self._searched = 0
@@ -103,8 +103,10 @@ class Stream:
             got.end = None
         if got.cut:
             self._wasted += got.trim(bounds.tokens)
+            self._waste()  # what was written behind it goes on from another text
         if got.cut or not self._wanted.goes_on:
-            await self.stop()
+            self.cancel()
+            await self.stopped()
         self.at = marked(self.at, got.ids)
         usages = self._owed.due()
         return WrittenStep(
@@ -127,19 +129,21 @@ class Stream:
         if not self._task.get_loop().is_closed():
             self._task.cancel()
 
-    async def stop(self) -> None:
-        """Stop it, the server too."""
-        self.cancel()
-        await asyncio.wait({self._task})  # not the task itself: whoever stops it may be cancelled, too
+    async def stopped(self) -> None:
+        """Wait until it has; whoever waits may be cancelled, which would cancel the task if that were awaited."""
+        await asyncio.wait({self._task})
 
     def left(self) -> tuple[int, list[Usage]]:
         """Of a stream that was stopped: how many tokens nobody took, and what has not been paid for yet."""
-        self._wasted += sum(passage.written for passage in (*self._ready, self._open))
-        self._ready.clear()
-        self._open = Passage()
+        self._waste()
         wasted, self._wasted = self._wasted, 0
         self._when_over()
         return wasted, self._owed.due()
+
+    def _waste(self) -> None:
+        self._wasted += sum(passage.written for passage in (*self._ready, self._open))
+        self._ready.clear()
+        self._open = Passage()
 
     async def _until(self, condition: Callable[[], object]) -> None:
         while not condition():
@@ -167,7 +171,7 @@ class Stream:
         self._owed.opened(len(prompt))
         said = wanted.endpoint.generate(
             prompt,
-            max_tokens=(wanted.room if wanted.goes_on else wanted.step.tokens) - len(self._open.tokens),
+            max_tokens=(wanted.room if wanted.goes_on else wanted.step_tokens) - len(self._open.tokens),
             sampling=wanted.sampling,
             boundary=None if wanted.goes_on else wanted.boundary,
             close=wanted.close,
@@ -183,16 +187,18 @@ class Stream:
                 self._owed.wrote()
                 self._take(it)
                 if self._enough():
+                    if wanted.goes_on and len(self._open.tokens) >= wanted.step_tokens:
+                        self._ready.append(self._opened())  # at its bound: cut, but not lost
                     return False
         if end is None:
             raise TruncatedResponse(f"{wanted.endpoint.name}: a generation ended without saying why")
         self._tries += 1
-        more = not self._ready and not wanted.goes_on and len(self._open.tokens) < wanted.step.tokens
+        more = not self._ready and not wanted.goes_on and len(self._open.tokens) < wanted.step_tokens
         return more and self._tries < _BLANK_TRIES
 
     def _enough(self) -> bool:
         """Whether no more of this request is wanted: it is ahead as far as it may be, or at the step's bound."""
-        written, most = len(self._open.tokens), self._wanted.step.tokens
+        written, most = len(self._open.tokens), self._wanted.step_tokens
         if not self._wanted.goes_on:  # the server stops by itself, and says what it cost
             return written >= _BEHIND + (0 if self._ready else most)
         if written >= self._cap:

@@ -1,7 +1,7 @@
 """How much a run may still write: the one place where budgets, contexts and time become bounds.
 
-A model writes in tokens of its own, and so are its bounds. The reasoning's budget counts base's tokens; a drafted step
-that is longer in those than what is left is cut there.
+A model writes in tokens of its own. Budgets count base's; a drafted step that is longer in those than what is left is
+cut there.
 """
 
 from __future__ import annotations
@@ -35,9 +35,13 @@ def longest_step(run: Run) -> int:
     return max(0, min(run.settings.step_tokens, left, room(run, "base")))
 
 
-def step_bounds(run: Run, role: Role) -> Bounds:
-    """What a model may write of the next step, in its own tokens, and until when."""
-    return Bounds(max(0, min(longest_step(run), room(run, role), room(run, "draft"))), run.clock.left_to_reason())
+def step_bounds(run: Run) -> Bounds:
+    """What either model may write of the next step, and until when; both contexts have to take it.
+
+    In tokens of the model that writes; base's are taken for the draft's, and what is over then is cut
+    (`steps.as_read_by_base`).
+    """
+    return Bounds(max(0, min(longest_step(run), room(run, "draft"))), run.clock.left_to_reason())
 
 
 def answer_bounds(run: Run, prompt: int) -> Bounds:

@@ -22,6 +22,7 @@ from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
 from specreason_graph.loop.opened import TimeIsUp, opened
 from specreason_graph.loop.run import Run
+from specreason_graph.loop.so_far import SoFar, cleared
 from specreason_graph.loop.tracing import Edge
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
@@ -69,11 +70,11 @@ def create_specreason(
                 _check_can_wait(chosen, runtime)
                 async with opened(state, chosen, known, catalog, runtime.stream_writer, config) as run:
                     begins_anew = run.fresh and body is not draft_step  # a message came while the run was paused
-                    return run.parked(run.cleared() if begins_anew else await body(state, run))
+                    return run.parked(cleared(run.identity) if begins_anew else await body(state, run))
             except TimeIsUp as late:
                 return late.unanswered() if body is finalize else late.ended()
             except SpecReasonError as error:
-                error.steps = list(state.get("specreason_steps", ()))
+                error.steps = SoFar.of(state, defaults).steps
                 raise
 
         return run_node

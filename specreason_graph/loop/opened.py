@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
-from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import RunId, SpecReasonState, Step, Update, UsageByRole
-from specreason_graph.generation.bill import no_usage
+from specreason_graph.contract.settings import Role, Settings
+from specreason_graph.contract.state import SpecReasonState, Update, UsageByRole
+from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.bounds import has_room
-from specreason_graph.loop.clock import ABORT, Clock
+from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
 from specreason_graph.loop.reply import Answer, reply
 from specreason_graph.loop.run import Run
+from specreason_graph.loop.so_far import SoFar, cleared
 from specreason_graph.loop.tracing import traced
-from specreason_graph.models.conversation import chat_messages, question_hash
+from specreason_graph.models.conversation import chat_messages
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 
@@ -31,23 +30,28 @@ from specreason_graph.models.presets import Preset
 class TimeIsUp(Exception):
     """The run's deadline has passed in the middle of a node."""
 
-    def __init__(self, run: RunId, fresh: bool, steps: list[Step], usage: UsageByRole, seconds: float) -> None:
+    def __init__(self, so_far: SoFar, usage: UsageByRole, lease: str) -> None:
         super().__init__("the run's deadline has passed")
-        self._cleared = {"specreason_run": run, "specreason_steps": Overwrite([])} if fresh else {}
-        self._steps = [] if fresh else steps
-        self._usage, self._seconds = usage, seconds
-        self._told: Update = {"specreason_usage": usage, "specreason_seconds": seconds, "specreason_lease": None}
+        self._so_far = so_far
+        self._usage = usage
+        self._told: Update = {
+            **(cleared(so_far.identity) if so_far.fresh else {}),
+            "specreason_usage": usage,
+            "specreason_seconds": so_far.clock.seconds(),
+            "specreason_lease": lease,
+            "specreason_edit": None,
+        }
 
     def ended(self) -> Update:
         """The update of a node that was to reason on: the answer is next."""
-        ended = {"specreason_pending": None, "specreason_ended": "deadline", "specreason_done": False}
-        return {**self._cleared, **self._told, **ended}
+        return {**self._told, "specreason_pending": None, "specreason_ended": "deadline"}
 
     def unanswered(self) -> Update:
         """The update of the last node: a reply without an answer, and all that was reasoned so far."""
-        reasoning = "".join(step["text"] for step in self._steps).strip()
-        message = reply(self._steps, self._usage, self._seconds, {}, "deadline", reasoning, Answer("", 0, "length"))
-        return {**self._told, "messages": [message], "specreason_answer": None, "specreason_done": True}
+        steps, seconds = self._so_far.steps, self._told["specreason_seconds"]
+        reasoning = "".join(step["text"] for step in steps).strip()
+        message = reply(steps, self._usage, seconds, {}, "deadline", reasoning, Answer("", 0, "length"))
+        return {**self.ended(), "messages": [message], "specreason_answer": None, "specreason_done": True}
 
 
 @asynccontextmanager
@@ -68,24 +72,24 @@ async def opened(
     """
     if settings.pair not in pairs:
         raise ConfigError(f"pair: there is no {settings.pair!r}; configured are {', '.join(sorted(pairs))}")
-    identity, fresh = _identity(state)
-    clock = Clock.started(0.0 if fresh else state.get("specreason_seconds", 0.0), settings)
-    pair, lease = pairs[settings.pair].pinned(identity["id"]), state.get("specreason_lease")
-    live = (None if fresh else pair.live.claim(lease)) or pair.live.begin()
-    left = clock.left()
+    so_far = SoFar.of(state, settings)
+    clock, left = so_far.clock, so_far.clock.left()
+    pair, lease = pairs[settings.pair].pinned(so_far.identity["id"]), state.get("specreason_lease")
+    live = (None if so_far.fresh else pair.live.claim(lease)) or pair.live.begin()
+    limit = asyncio.timeout(None if left is None else left + ABORT)
+    opening = asyncio.timeout(clock.left_to_reason() if so_far.reasons else left)
     try:
-        async with asyncio.timeout(None if left is None else left + ABORT):
-            async with asyncio.timeout(clock.left_to_reason() if state.get("specreason_ended") is None else left):
-                run = await _open(state, settings, pair, catalog, identity, clock, live, emit, config, fresh=fresh)
+        async with limit:
+            async with opening:
+                run = await _open(state, settings, pair, catalog, so_far, live, emit, config)
             yield run
-    except TimeoutError:
+    except BaseException as error:
         await live.overlap.drop()
-        usage = live.overlap.bill.on_top_of(no_usage() if fresh else state["specreason_usage"])
-        steps = list(state.get("specreason_steps", ()))
-        raise TimeIsUp(identity, fresh, steps, usage, clock.seconds()) from None
-    except BaseException:
-        await live.overlap.drop()
-        if lease is not None and not fresh:  # what it cost is told by whoever goes on from here
+        if isinstance(error, TimeoutError) and (limit.expired() or opening.expired()):
+            usage = live.overlap.bill.on_top_of(so_far.used)
+            live.overlap.bill.clear()
+            raise TimeIsUp(so_far, usage, pair.live.park(live)) from None
+        if lease is not None and not so_far.fresh:  # what it cost is told by whoever goes on from here
             pair.live.park(live, lease)
         raise
 
@@ -100,41 +104,23 @@ async def preset_of(pair: Pair, settings: Settings, catalog: Catalog) -> Preset:
     return catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
 
 
-def _identity(state: SpecReasonState) -> tuple[RunId, bool]:
-    """Which run this is, and whether the state holds nothing of it yet.
-
-    A conversation that has grown or changed is another question, also in the middle of a run: an answer must never
-    stand behind another question's reasoning.
-    """
-    before, question = state.get("specreason_run"), question_hash(state["messages"])
-    if before is None or before["question"] != question or state.get("specreason_done"):
-        return RunId(id=uuid4().hex, question=question, openings={}), True
-    return before, False
-
-
 async def _open(
     state: SpecReasonState,
     settings: Settings,
     pair: Pair,
     catalog: Catalog,
-    identity: RunId,
-    clock: Clock,
+    so_far: SoFar,
     live: LiveRun,
     emit: Emit,
     config: RunnableConfig,
-    *,
-    fresh: bool,
 ) -> Run:
     cards = await pair.cards()
     base, draft = cards["base"].name, cards["draft"].name
     preset = catalog.preset(settings.preset or pair.preset, base, draft)
     judge, policy = catalog.judging(settings, preset, base, draft)
-    if live.rendered_for != (rendered_for := (preset.prompt, preset.open, *preset.template.items(), *cards.items())):
-        chat = chat_messages(state["messages"], preset)
-        found = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
-        live.openings, live.rendered_for = {"base": found[0], "draft": found[1]}, rendered_for
+    await _render(state, pair, preset, live, cards)
     openings: dict[str, str] = {role: opening.hash for role, opening in live.openings.items()}
-    if not fresh and identity["openings"] not in ({}, openings):
+    if so_far.identity["openings"] not in ({}, openings):
         raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
     run = Run(
         settings=settings,
@@ -148,11 +134,11 @@ async def _open(
         closings=await pair.closings("base", preset),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=await cue(pair, live, settings, preset),
-        steps=[] if fresh else list(state.get("specreason_steps", ())),
-        identity=RunId(id=identity["id"], question=identity["question"], openings=openings),
-        fresh=fresh,
-        clock=clock,
-        used_before=no_usage() if fresh else state["specreason_usage"],
+        steps=so_far.steps,
+        identity={**so_far.identity, "openings": openings},
+        fresh=so_far.fresh,
+        clock=so_far.clock,
+        used_before=so_far.used,
         emit=emit,
     )
     if not run.steps and not has_room(run):
@@ -164,3 +150,14 @@ async def _open(
             "serve the models with a longer context"
         )
     return run
+
+
+async def _render(
+    state: SpecReasonState, pair: Pair, preset: Preset, live: LiveRun, cards: Mapping[Role, ModelCard]
+) -> None:
+    """The question for both models, unless an earlier node of the run has it, for these models and this preset."""
+    rendered_for = (preset.prompt, preset.open, *preset.template.items(), *cards.items())
+    if live.rendered_for != rendered_for:
+        chat = chat_messages(state["messages"], preset)
+        base, draft = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
+        live.openings, live.rendered_for = {"base": base, "draft": draft}, rendered_for

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from langgraph.types import Overwrite
-
 from specreason_graph.contract.events import Emit
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Node, RunId, Step, Update, UsageByRole
@@ -95,18 +93,6 @@ class Run:
         marker = self.closings.marker
         end = marker.id if marker else self.closings.end_of_turn
         return Inquiry(self.pair.base, self.ledger("base"), len(self.steps), self.judge, self.request, end)
-
-    def cleared(self) -> Update:
-        """What makes the state this run's own: nothing is left of an earlier question on its thread."""
-        return {
-            "specreason_run": self.identity,
-            "specreason_steps": Overwrite([]),
-            "specreason_pending": None,
-            "specreason_ended": None,
-            "specreason_answer": None,
-            "specreason_done": False,
-            "specreason_edit": None,
-        }
 
     def usage(self) -> UsageByRole:
         """Of the whole run so far."""

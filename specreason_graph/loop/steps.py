@@ -17,17 +17,24 @@ from specreason_graph.loop.run import Run
 async def begin(run: Run, role: Role) -> None:
     """Have a model write behind the run's ledger, if it does not yet, and do not wait for it."""
     if not run.overlap.goes_on_behind(role, run.ledger(role)):
-        await run.overlap.begin(role, await _wanted(run, role))
+        goes_on = looks_ahead(run) if role == "draft" else may_hedge(run)
+        await run.overlap.begin(role, await _wanted(run, role, goes_on=goes_on))
+
+
+async def hedge(run: Run) -> None:
+    """Have base begin its own version of a step with the draft; the hedges of all runs of a pair have a bound."""
+    if may_hedge(run) and not run.overlap.goes_on_behind("base", run.ledger("base")):
+        await run.overlap.begin("base", await _wanted(run, "base", goes_on=True))
 
 
 async def next_step(run: Run, role: Role) -> WrittenStep:
     """A model's next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
     await begin(run, role)
-    return await run.overlap.step(role, step_bounds(run, role))
+    return await run.overlap.step(role, step_bounds(run))
 
 
-def hedges(run: Run) -> bool:
-    """Whether base begins its own version of a step with the draft; the hedges of all runs have a bound."""
+def may_hedge(run: Run) -> bool:
+    """Whether base may write what turns out to be for nothing."""
     chosen = run.pair.base.overlaps if run.settings.hedge is None else run.settings.hedge
     return chosen and run.pair.live.hedges.running < run.settings.hedges
 
@@ -75,14 +82,14 @@ def was_handed_over(run: Run) -> bool:
     return any(step["reject_reason"] == "loop" for step in run.steps)
 
 
-async def _wanted(run: Run, role: Role) -> Wanted:
+async def _wanted(run: Run, role: Role, *, goes_on: bool) -> Wanted:
     return Wanted(
         endpoint=run.pair.endpoint(role),
         ids=run.ledger(role),
         sampling=run.sampling("draft_step" if role == "draft" else "regenerate"),
         boundary=run.preset.boundary,
         close=(await run.pair.closings(role, run.preset)).marker,
-        step=step_bounds(run, role),
+        step_tokens=step_bounds(run).tokens,
         room=room(run, role),
-        goes_on=looks_ahead(run) if role == "draft" else hedges(run),
+        goes_on=goes_on,
     )

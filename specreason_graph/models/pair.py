@@ -146,6 +146,8 @@ class Pair:
                     f"{endpoint.name}: use a model that knows the marker, or preset `instruct`"
                 )
             marker = Marker(preset.close, ids[0])
+        if not behind.ids:
+            raise ConfigError(f"{endpoint.name}: its chat template does not end the assistant's turn")
         return Closings(behind.ids[0], marker)
 
     async def _requested(self, judge: Judge, preset: Preset) -> JudgeRequest:

@@ -19,6 +19,12 @@ from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer,
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 7)]
 LONG = [f"Step {n}: {' '.join(str(n * k) for k in range(1, 25))}." for n in range(1, 6)]
 QUESTION: Any = {"messages": [HumanMessage("How much is it?", id="q")]}
+
+
+def question(number: int) -> Any:
+    return {"messages": [("user", f"Question {number}?")]}
+
+
 LATE = TICK * (TICKS + 2)
 
 
@@ -77,8 +83,7 @@ async def test_every_token_is_kept_or_discarded(look_ahead: bool) -> None:
 async def test_nothing_is_kept_of_a_run_that_is_over() -> None:
     async with scripted_pair(server(STEPS, "base"), server(STEPS, "draft")) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair).compile()
-        questions = [{"messages": [("user", f"Question {n}?")]} for n in range(20)]
-        await asyncio.gather(*(graph.ainvoke(question) for question in questions))
+        await asyncio.gather(*(graph.ainvoke(question(n)) for n in range(20)))
         assert len(pair.live) == 0
         assert pair.live.hedges.running == 0
 
@@ -91,7 +96,7 @@ async def test_a_question_is_rendered_once_a_run_however_many_there_are() -> Non
         await graph.ainvoke(QUESTION)
         for it in (servers.base, servers.draft):
             it.requests.clear()
-        await asyncio.gather(*(graph.ainvoke({"messages": [("user", f"Question {n}?")]}) for n in range(150)))
+        await asyncio.gather(*(graph.ainvoke(question(n)) for n in range(150)))
         paths = Counter(record.path for it in (servers.base, servers.draft) for record in it.requests)
     assert paths["/tokenize"] == 2 * 150
     assert set(paths) == {"/tokenize", "/v1/completions"}
@@ -102,7 +107,7 @@ async def test_many_runs_that_begin_together_look_things_up_once() -> None:
     steps = STEPS[:2]
     async with scripted_pair(server(steps, "base"), server(steps, "draft")) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair).compile()
-        await asyncio.gather(*(graph.ainvoke({"messages": [("user", f"Question {n}?")]}) for n in range(50)))
+        await asyncio.gather(*(graph.ainvoke(question(n)) for n in range(50)))
         for it in (servers.base, servers.draft):
             paths = Counter(record.path for record in it.requests)
             assert paths["/v1/models"] == 1

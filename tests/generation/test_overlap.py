@@ -9,6 +9,7 @@ import sys
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.generation.bill import no_usage
 from specreason_graph.generation.live import TICK, TICKS
 from specreason_graph.generation.passage import Bounds
 from specreason_graph.generation.stream import Stream, Wanted
@@ -154,10 +156,55 @@ async def test_a_hedge_that_is_dropped_before_it_began_is_counted_no_more() -> N
         ids = Ids((await pair.base.encode("How much is it?")).ids)
         greedy = Sampling(temperature=0, top_p=1, seed=0)
         overlap = pair.live.begin().overlap
-        await overlap.begin("base", Wanted(pair.base, ids, greedy, "\n\n", None, Bounds(100), room=100, goes_on=True))
+        await overlap.begin("base", Wanted(pair.base, ids, greedy, "\n\n", None, 100, room=100, goes_on=True))
         assert pair.live.hedges.running == 1
         await overlap.drop()
         assert pair.live.hedges.running == 0
+
+
+async def drafting(pair: Pair, step_tokens: int) -> tuple[Any, Wanted]:
+    """An overlap whose draft has run ahead as far as it may."""
+    ids = Ids(await pair.draft.render([{"role": "user", "content": "How much is it?"}], {}))
+    greedy = Sampling(temperature=0, top_p=1, seed=0)
+    wanted = Wanted(pair.draft, ids, greedy, "\n\n", None, step_tokens, room=1000, goes_on=True)
+    overlap = pair.live.begin().overlap
+    await overlap.begin("draft", wanted)
+    await asyncio.sleep(0.2)
+    return overlap, wanted
+
+
+async def test_nothing_goes_on_behind_a_step_that_was_cut() -> None:
+    """What was written ahead goes on from the whole step, and the ledger holds a part of it."""
+    async with paced() as (_, pair):
+        overlap, wanted = await drafting(pair, step_tokens=100)
+        step = await overlap.step("draft", Bounds(5))
+        assert (step["cut"], len(step["ids"])) == (True, 5)
+        assert not overlap.goes_on_behind("draft", wanted.ids.plus(step["ids"]))
+        await overlap.drop()
+        used = overlap.bill.on_top_of(no_usage())["draft"]
+        assert used["completion_tokens"] == used["discarded_tokens"] + 5
+
+
+async def test_what_was_written_ahead_up_to_the_bound_of_a_step_is_taken() -> None:
+    """And not written anew."""
+    async with paced() as (servers, pair):
+        overlap, wanted = await drafting(pair, step_tokens=7)
+        assert overlap.goes_on_behind("draft", wanted.ids)
+        step = await overlap.step("draft", Bounds(7))
+        assert (step["cut"], len(step["ids"])) == (True, 7)
+        assert len(servers.draft.completions) == 1
+
+
+async def test_both_streams_end_where_whoever_drops_them_is_cancelled() -> None:
+    async with paced() as (servers, pair):
+        overlap, wanted = await drafting(pair, step_tokens=100)
+        await overlap.begin("base", replace(wanted, endpoint=pair.base))
+        dropping = asyncio.create_task(overlap.drop())
+        await asyncio.sleep(0)
+        dropping.cancel()
+        await asyncio.wait({dropping})
+        assert pair.live.hedges.running == 0
+        await nothing_runs(servers)
 
 
 async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -> None:
@@ -165,11 +212,12 @@ async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -
     async with paced() as (_, pair):
         ids = Ids((await pair.base.encode("How much is it?")).ids)
         greedy = Sampling(temperature=0, top_p=1, seed=0)
-        stream = Stream(Wanted(pair.base, ids, greedy, "\n\n", None, step=Bounds(100), room=100, goes_on=True))
+        stream = Stream(Wanted(pair.base, ids, greedy, "\n\n", None, step_tokens=100, room=100, goes_on=True))
         await asyncio.sleep(0.05)
         gc.disable()
         try:
-            await stream.stop()
+            stream.cancel()
+            await stream.stopped()
             freed = weakref.ref(stream)
             del stream
             await asyncio.sleep(0)

@@ -57,5 +57,7 @@ async def test_tokens_of_the_reasoning_are_never_negative(solve: Solve, tokenize
     """An instruct model's last step is the answer, and counts in the tokens of who wrote it."""
     base, draft = (ScriptedServer(Script(STEPS[:1]), tokenizer=tokenizer) for tokenizer in tokenizers)
     solved = await solve(base, draft, template="instruct", look_ahead=False, hedge=False)
-    metadata = solved.state["messages"][-1].usage_metadata  # type: ignore[union-attr]
-    assert 0 <= metadata["output_token_details"]["reasoning"] <= 3  # the judge's and the one that ends the turn
+    reply: Any = solved.state["messages"][-1]
+    assert (
+        0 <= reply.usage_metadata["output_token_details"]["reasoning"] <= 3
+    )  # the judge's and the one that ends the turn

@@ -12,7 +12,7 @@ from aiohttp import web
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph import Pair, Settings, create_specreason, edited
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.testing import Fault, Pace, Record, Script, ScriptedServer, scripted_pair
 
@@ -36,7 +36,7 @@ class Slow(ScriptedServer):
 def slow(steps: list[str], model: str, condition: Callable[[Record], bool] | None = None, **options: Any) -> Slow:
     it = Slow(Script(steps, answer="12", **options), template="think", model=model)
     if condition is not None:
-        it.slow = condition  # type: ignore[method-assign]
+        it.slow = condition
     return it
 
 
@@ -106,3 +106,37 @@ async def test_a_resumed_run_with_no_time_left_ends_without_an_answer() -> None:
         state = await graph.ainvoke(None, thread, context=Settings(deadline=0.001, answer_reserve=0.0))
     assert (state["specreason_ended"], state["specreason_answer"]) == ("deadline", None)
     assert state["messages"][-1].response_metadata["finish_reason"] == "length"
+
+
+async def test_an_edit_that_comes_too_late_leaves_a_thread_that_can_be_asked_again() -> None:
+    """The run is answered as it was; the edit is not made, and no later question meets it."""
+    async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_after=["judge"])
+        thread: Any = {"configurable": {"thread_id": "t"}}
+        await graph.ainvoke(QUESTION, thread)
+        fork = await graph.aupdate_state(thread, edited(0, "Another step."), as_node="judge")
+        graph.interrupt_after_nodes = []
+        for server in (servers.base, servers.draft):
+            server.fail(Fault("hang"), path="/tokenize", times=None)
+        late = await graph.ainvoke(None, fork, context=Settings(deadline=0.6, answer_reserve=0.3))
+        assert late["specreason_ended"] == "deadline"
+        for server in (servers.base, servers.draft):
+            server._faults.clear()
+        again: Any = {"messages": [("user", "And now?")]}
+        state = await graph.ainvoke(again, thread)
+    assert state["specreason_ended"] == "finished"
+    assert len(state["specreason_steps"]) == len(STEPS)
+
+
+async def test_a_new_question_that_is_late_has_nothing_of_the_one_before() -> None:
+    """Also where it came while the answer was waiting."""
+    async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["finalize"])
+        thread: Any = {"configurable": {"thread_id": "t"}}
+        await graph.ainvoke(QUESTION, thread)
+        await graph.aupdate_state(thread, {"messages": [HumanMessage("In French, please.")]})
+        graph.interrupt_before_nodes = []
+        servers.base.fail(Fault("hang"), path="/tokenize", times=None)
+        state = await graph.ainvoke(None, thread, context=Settings(deadline=0.6, answer_reserve=0.3))
+    assert (state["specreason_steps"], state["specreason_answer"]) == ([], None)
+    assert "reasoning_content" not in state["messages"][-1].additional_kwargs

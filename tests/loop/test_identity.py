@@ -9,10 +9,12 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer, scripted_pair
 
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 7)]
 QUESTION: Any = {"messages": [HumanMessage("How much is it?", id="q")]}
+AGAIN: Any = {"messages": [("user", "How much is it?")]}
 MORE = {"messages": [HumanMessage("In French, please.", id="more")]}
 THREAD: Any = {"configurable": {"thread_id": "t"}, "recursion_limit": 200}
 
@@ -67,7 +69,7 @@ async def test_the_same_question_after_its_answer_is_a_new_run() -> None:
     async with servers() as served, Pair(served.config) as pair:
         graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
         first = await graph.ainvoke(QUESTION, THREAD)
-        again = await graph.ainvoke({"messages": [("user", "How much is it?")]}, THREAD)
+        again = await graph.ainvoke(AGAIN, THREAD)
     assert again["specreason_run"]["id"] != first["specreason_run"]["id"]
     assert len(again["specreason_steps"]) == len(STEPS)
 
@@ -87,3 +89,13 @@ async def test_what_a_failed_node_cost_is_told_by_who_goes_on() -> None:
     used = state["specreason_usage"]["draft"]
     assert used["requests"] == requests
     assert 0 <= written - used["completion_tokens"] <= requests
+
+
+async def test_the_error_of_a_second_question_holds_no_steps_of_the_first() -> None:
+    async with servers() as served, Pair(served.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
+        await graph.ainvoke(QUESTION, THREAD)
+        served.draft.fail(Fault("status", status=500), times=None)
+        with pytest.raises(EndpointFailed) as raised:
+            await graph.ainvoke(AGAIN, THREAD)
+    assert raised.value.steps == []

@@ -54,6 +54,7 @@ _SETTINGS = {
     "policy": SCORE_THRESHOLD,  # the preset's own may be another pair's
     "look_ahead": False,
     "hedge": False,
+    "deadline": None,
 }
 
 

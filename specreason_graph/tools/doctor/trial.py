@@ -47,7 +47,12 @@ class Trial:
 
     async def draft(self) -> Finding:
         """Have the draft write the first step."""
-        alone = {"first_steps": 0, "look_ahead": False, "hedge": False}  # a draft to judge, and nothing beside it
+        alone = {
+            "first_steps": 0,
+            "look_ahead": False,
+            "hedge": False,
+            "deadline": None,
+        }  # a draft to judge, and nothing beside it
         settings = self._case.settings.overridden(by=alone)
         pairs = {settings.pair: self._case.pair}
         async with opened(self._state, settings, pairs, self._case.catalog, self._hear, {}) as run:
