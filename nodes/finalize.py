@@ -49,7 +49,7 @@ async def _written(run: Run) -> Answer:
         raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
     shown = run.preset.answer_cue if answers_in_last_step(run.preset, settings) else ""
     told = Told(held=shown, stops=settings.answer_stop)
-    written, usage = Passage(), Usage(0, 0, 0)
+    written, usage = Passage(), Usage()
     if bounds.seconds != 0:
         try:
             await collect(

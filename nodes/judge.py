@@ -18,12 +18,10 @@ from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.judging.evidence import DraftedToken, ask, free_evidence
 from specreason_graph.judging.scoring import Decision
 from specreason_graph.loop.bounds import why_ended
-from specreason_graph.loop.human import decision, is_unsure
+from specreason_graph.loop.human import is_unsure, persons_decision
 from specreason_graph.loop.record import accepted_step, verdict_on
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.steps import as_read_by_base, closes_loop, was_handed_over
-
-_UNASKED = Usage(0, 0, 0)
 
 
 async def judge(state: SpecReasonState, run: Run) -> Update:
@@ -63,7 +61,7 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
 async def _by_a_person(run: Run, pending: Pending, verdict: Verdict) -> Update:
     """Waits for an answer first, then does as it says; base is not asked again."""
     drafted = pending["drafted"]
-    choice, own = await decision(run, pending, verdict)
+    choice, own = await persons_decision(run, pending, verdict)
     if own is not None:
         run.bill.discarded("draft", len(drafted["ids"]))
         return _kept(run, StepKept(event="step_edited", step=own))
@@ -77,7 +75,7 @@ async def _by_a_person(run: Run, pending: Pending, verdict: Verdict) -> Update:
 async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], began: float) -> Verdict:
     decision = _at_sight(run, drafted)
     if decision is not None:
-        return verdict_on(free_evidence(drafted, tokens, len(run.steps)), decision, _UNASKED, began)
+        return verdict_on(free_evidence(drafted, tokens, len(run.steps)), decision, Usage(), began)
     evidence, request = await ask(run.inquiry(), drafted, tokens)
     run.bill.used("judge", [request], time.perf_counter() - began)
     return verdict_on(evidence, run.policy.decide(evidence, run.steps), request, began)

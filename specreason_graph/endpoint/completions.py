@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specreason_graph.contract.errors import NoLogprobs, TruncatedResponse
-from specreason_graph.endpoint.fields import field, number, optional, told
+from specreason_graph.endpoint.fields import number, optional, required, shown
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Ending, Marker, Reading, Usage
 
@@ -35,7 +35,7 @@ class Said:
         if self.finish == "length":
             return "length"
         if self.finish != "stop":
-            raise TruncatedResponse(f"{name}: the server gave up a generation (`finish_reason` {told(self.finish)})")
+            raise TruncatedResponse(f"{name}: the server gave up a generation (`finish_reason` {shown(self.finish)})")
         if isinstance(self.stop, str):
             return "boundary"
         return "close" if close is not None and self.stop == close.id else "end_of_turn"
@@ -49,7 +49,7 @@ def said(http: Http, event: dict[str, Any]) -> Iterator[Said]:
         MalformedResponse: another field is not what it should be.
     """
     for choice in _choices(http, event):
-        text = "" if choice.get("text", "") is None else field(http, PATH, choice, "text", str)
+        text = "" if choice.get("text", "") is None else required(http, PATH, choice, "text", str)
         finish, stop = optional(http, PATH, choice, "finish_reason", str), choice.get("stop_reason")
         logprobs = optional(http, PATH, choice, "logprobs", dict)
         if logprobs is None:
@@ -57,8 +57,8 @@ def said(http: Http, event: dict[str, Any]) -> Iterator[Said]:
                 raise NoLogprobs(f"{http.name} gives no `logprobs`: is it vLLM, or does a proxy drop them?")
             yield Said([], [], "", finish, stop)
             continue
-        ids = [_id(http, token) for token in field(http, PATH, logprobs, "tokens", list)]
-        values = field(http, PATH, logprobs, "token_logprobs", list)
+        ids = [_id(http, token) for token in required(http, PATH, logprobs, "tokens", list)]
+        values = required(http, PATH, logprobs, "token_logprobs", list)
         if len(values) != len(ids):
             raise http.malformed(f"`logprobs` has {len(ids)} `tokens` and {len(values)} `token_logprobs`")
         yield Said(ids, [number(http, value, "token_logprobs") for value in values], text, finish, stop)
@@ -71,7 +71,7 @@ def readings(http: Http, answer: dict[str, Any], prompts: int) -> list[Reading]:
         NoLogprobs: log-probabilities are missing, or are no numbers.
         MalformedResponse: another field is not what it should be.
     """
-    choices = {field(http, PATH, choice, "index", int): choice for choice in _choices(http, answer)}
+    choices = {required(http, PATH, choice, "index", int): choice for choice in _choices(http, answer)}
     if sorted(choices) != list(range(prompts)):
         raise http.malformed(f"`choices` answers {len(choices)} of {prompts} prompts")
     return [_reading(http, choices[index]) for index in range(prompts)]
@@ -91,9 +91,9 @@ def usage(http: Http, answer: dict[str, Any], prompt_tokens: int, completion_tok
 
 
 def _choices(http: Http, answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for choice in field(http, PATH, answer, "choices", list):
+    for choice in required(http, PATH, answer, "choices", list):
         if not isinstance(choice, dict):
-            raise http.malformed(f"{PATH}: `choices` holds {told(choice)}, which is no object")
+            raise http.malformed(f"{PATH}: `choices` holds {shown(choice)}, which is no object")
         yield choice
 
 
@@ -103,9 +103,9 @@ def _reading(http: Http, choice: dict[str, Any]) -> Reading:
     if not rows or not rows[0]:
         raise NoLogprobs(f"{http.name} gives no `top_logprobs` (start vLLM with --max-logprobs 20 or more)")
     if not isinstance(rows[0], dict):
-        raise http.malformed(f"{PATH}: `top_logprobs` holds {told(rows[0])}, which is no object")
+        raise http.malformed(f"{PATH}: `top_logprobs` holds {shown(rows[0])}, which is no object")
     top = {_id(http, token): number(http, value, "top_logprobs") for token, value in rows[0].items()}
-    tokens = field(http, PATH, logprobs, "tokens", list)
+    tokens = required(http, PATH, logprobs, "tokens", list)
     if not tokens:
         raise http.malformed(f"{PATH}: `tokens` is empty")
     return Reading(_id(http, tokens[0]), top)
@@ -114,5 +114,5 @@ def _reading(http: Http, choice: dict[str, Any]) -> Reading:
 def _id(http: Http, token: object) -> int:
     prefix, _, digits = str(token).partition(":")
     if prefix != "token_id" or not (digits.isascii() and digits.isdigit()):
-        raise http.malformed(f"ignores `return_tokens_as_token_ids` (token {told(token)})")
+        raise http.malformed(f"ignores `return_tokens_as_token_ids` (token {shown(token)})")
     return int(digits)

@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 _NOISE = 0.01  # nats above 0 that rounding may make of a certain token's log-probability
 
 
-def field(http: Http, path: str, holder: object, name: str, kind: type[_Value]) -> _Value:
+def required(http: Http, path: str, holder: object, name: str, kind: type[_Value]) -> _Value:
     """A field that must be there, and of this kind.
 
     Raises:
@@ -28,7 +28,7 @@ def field(http: Http, path: str, holder: object, name: str, kind: type[_Value]) 
         raise http.malformed(f"{path} gives no `{name}`")
     value = holder[name]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise http.malformed(f"{path}: `{name}` is {told(value)}")
+        raise http.malformed(f"{path}: `{name}` is {shown(value)}")
     return value
 
 
@@ -36,7 +36,7 @@ def optional(http: Http, path: str, holder: object, name: str, kind: type[_Value
     """The same, of a field that may be left out, or null."""
     if isinstance(holder, Mapping) and holder.get(name) is None:
         return None
-    return field(http, path, holder, name, kind)
+    return required(http, path, holder, name, kind)
 
 
 def number(http: Http, value: object, name: str) -> float:
@@ -46,10 +46,10 @@ def number(http: Http, value: object, name: str) -> float:
         NoLogprobs: it is none, and may not become a score.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value > _NOISE:
-        raise NoLogprobs(f"{http.name}: `{name}` holds {told(value)}, which is no log-probability")
+        raise NoLogprobs(f"{http.name}: `{name}` holds {shown(value)}, which is no log-probability")
     return float(value)
 
 
-def told(value: Any) -> str:
+def shown(value: Any) -> str:
     """What a message says of a value."""
     return "null" if value is None else repr(value)[:40]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specreason_graph.contract.errors import ConfigError, EndpointRefused
-from specreason_graph.endpoint.fields import field, number, optional
+from specreason_graph.endpoint.fields import number, optional, required
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Likelihood, Usage
 
@@ -58,7 +58,7 @@ class FullLikelihood:
             raise ConfigError(
                 f"{http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn full_likelihood off"
             ) from None
-        usage = field(http, _PATH, answer, "usage", dict)
+        usage = required(http, _PATH, answer, "usage", dict)
         details = optional(http, _PATH, usage, "prompt_tokens_details", dict)
         cached = optional(http, _PATH, details or {}, "cached_tokens", int)
         if cached is None:
@@ -66,7 +66,7 @@ class FullLikelihood:
                 f"{http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
                 "with --enable-prompt-tokens-details, or turn full_likelihood off"
             )
-        rows = field(http, _PATH, answer, "prompt_logprobs", list)
+        rows = required(http, _PATH, answer, "prompt_logprobs", list)
         if len(rows) != len(prompt):
             raise http.malformed(f"{_PATH}: `prompt_logprobs` has {len(rows)} rows for {len(prompt)} tokens")
         # The row at `cached` is the output of a token that was not computed, and so are those before it.
@@ -74,14 +74,14 @@ class FullLikelihood:
             _logprob(http, row, token) if at > cached else None
             for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
         ]
-        read = field(http, _PATH, usage, "prompt_tokens", int)
+        read = required(http, _PATH, usage, "prompt_tokens", int)
         return Likelihood(logprobs, Usage(read, cached, optional(http, _PATH, usage, "completion_tokens", int) or 0))
 
     async def _check_version(self, http: Http) -> None:
         if self.proven:
             return
         answer = await http.get("/version")
-        version = field(http, "/version", answer, "version", str)
+        version = required(http, "/version", answer, "version", str)
         if version not in PROVEN:
             raise ConfigError(
                 f"{http.name} is vLLM {version}, and full_likelihood is proven on {', '.join(PROVEN)} only: turn "

@@ -48,7 +48,7 @@ class Ids(Sequence[int]):
         return b"[%b]" % b",".join(part for part in parts if part)
 
     @property
-    def mark(self) -> tuple[int, int]:
+    def fingerprint(self) -> tuple[int, int]:
         """Length and a fingerprint: prompts that have the same hold the same ids."""
         return len(self), _fingerprint(self._mark, self._tail)
 
@@ -94,9 +94,9 @@ class Ids(Sequence[int]):
         return view
 
 
-def marked(mark: tuple[int, int], ids: Sequence[int]) -> tuple[int, int]:
-    """The mark of what had this one, with some more ids behind it."""
-    return mark[0] + len(ids), _fingerprint(mark[1], ids)
+def fingerprint_behind(before: tuple[int, int], ids: Sequence[int]) -> tuple[int, int]:
+    """The fingerprint of what had this one, with some more ids behind it."""
+    return before[0] + len(ids), _fingerprint(before[1], ids)
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
-from specreason_graph.endpoint.fields import field
+from specreason_graph.endpoint.fields import required
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.llamacpp_answers import PATH, Held, readings, spellings
 from specreason_graph.endpoint.memo import Memo
@@ -64,9 +64,9 @@ class LlamaCppEndpoint:
         with self._http.shape("/v1/models"):
             served = str((await self._http.get("/v1/models"))["data"][0]["id"])
         props = await self._http.get("/props")
-        settings = field(self._http, "/props", props, "default_generation_settings", dict)
+        settings = required(self._http, "/props", props, "default_generation_settings", dict)
         context, slots = (
-            field(self._http, "/props", holder, name, int)
+            required(self._http, "/props", holder, name, int)
             for holder, name in ((settings, "n_ctx"), (props, "total_slots"))
         )
         if self._wanted not in (None, served):
@@ -140,7 +140,7 @@ class LlamaCppEndpoint:
                     if event.get("stop"):
                         last = event
                         continue  # to the end: a connection whose answer was not read can't be used again
-                    told, text = held.add(self._http, event, told), field(self._http, PATH, event, "content", str)
+                    told, text = held.add(self._http, event, told), required(self._http, PATH, event, "content", str)
                     for token_id, spelled in spellings(event).items():
                         self._spelling.learn([token_id], [spelled])
                     if text:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specreason_graph.contract.errors import NoLogprobs
-from specreason_graph.endpoint import fields
-from specreason_graph.endpoint.fields import number, optional
+from specreason_graph.endpoint.fields import number, optional, required, shown
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import End, Marker, Reading, Usage
 
@@ -31,15 +30,15 @@ class Held:
             NoLogprobs: log-probabilities are missing, or are no numbers.
             MalformedResponse: another field is not what it should be.
         """
-        ids = fields.field(http, PATH, event, "tokens", list)
+        ids = required(http, PATH, event, "tokens", list)
         logprobs = [
-            number(http, fields.field(http, PATH, token, "logprob", object), "logprob") for token in _told(http, event)
+            number(http, required(http, PATH, token, "logprob", object), "logprob") for token in _told(http, event)
         ]
         if len(logprobs) != len(ids):
             raise http.malformed(f"{PATH}: {len(ids)} `tokens` and {len(logprobs)} `completion_probabilities`")
         self.ids += map(int, ids)
         self.logprobs += logprobs
-        now = fields.field(http, PATH, event, "tokens_predicted", int)
+        now = required(http, PATH, event, "tokens_predicted", int)
         self.count += now - predicted
         return now
 
@@ -56,7 +55,7 @@ class Held:
         if kind == "word" and (close is None or word != close.text):
             return End("boundary", counts), text + word
         if kind not in ("eos", "word"):
-            raise http.malformed(f"{PATH}: a generation ended for an unknown reason (`stop_type` {fields.told(kind)})")
+            raise http.malformed(f"{PATH}: a generation ended for an unknown reason (`stop_type` {shown(kind)})")
         closing = (self.ids.pop(), self.logprobs.pop()) if self.ids else None
         self.count -= closing is not None
         return End("close" if kind == "word" else "end_of_turn", counts, closing), text
@@ -80,7 +79,7 @@ def readings(http: Http, answer: Any, prompts: int) -> list[tuple[Reading, Usage
         MalformedResponse: another field is not what it should be.
     """
     answers = answer if isinstance(answer, list) else [answer]
-    results = {fields.field(http, PATH, result, "index", int): result for result in answers}
+    results = {required(http, PATH, result, "index", int): result for result in answers}
     if sorted(results) != list(range(prompts)):
         raise http.malformed(f"{PATH} answers {len(results)} of {prompts} prompts")
     return [(_reading(http, results[index]), usage(http, results[index])) for index in range(prompts)]
@@ -90,9 +89,9 @@ def usage(http: Http, event: dict[str, Any]) -> Usage:
     """Tokens of a request; cached ones are unknown where the server does not count them."""
     timings = optional(http, PATH, event, "timings", dict) or {}
     return Usage(
-        fields.field(http, PATH, event, "tokens_evaluated", int),
+        required(http, PATH, event, "tokens_evaluated", int),
         optional(http, PATH, timings, "cache_n", int),
-        fields.field(http, PATH, event, "tokens_predicted", int),
+        required(http, PATH, event, "tokens_predicted", int),
     )
 
 
@@ -104,10 +103,9 @@ def _told(http: Http, event: dict[str, Any]) -> list[Any]:
 
 
 def _reading(http: Http, result: dict[str, Any]) -> Reading:
-    listed = [top for token in _told(http, result)[:1] for top in fields.field(http, PATH, token, "top_logprobs", list)]
+    listed = [top for token in _told(http, result)[:1] for top in required(http, PATH, token, "top_logprobs", list)]
     top = {
-        fields.field(http, PATH, token, "id", int): number(http, token.get("logprob"), "top_logprobs")
-        for token in listed
+        required(http, PATH, token, "id", int): number(http, token.get("logprob"), "top_logprobs") for token in listed
     }
     if not top:
         raise NoLogprobs(f"{http.name} gives no `top_logprobs`")

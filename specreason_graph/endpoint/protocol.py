@@ -69,9 +69,9 @@ FREE = Form()
 class Usage:
     """Tokens of one request; `cached_tokens` is None where the server does not say."""
 
-    prompt_tokens: int
-    cached_tokens: int | None
-    completion_tokens: int
+    prompt_tokens: int = 0
+    cached_tokens: int | None = 0
+    completion_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         known = self.cached_tokens is not None and other.cached_tokens is not None

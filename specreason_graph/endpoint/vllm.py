@@ -13,7 +13,7 @@ from typing import Any
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, TruncatedResponse
 from specreason_graph.endpoint import completions
-from specreason_graph.endpoint.fields import field, optional
+from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.memo import Memo
@@ -97,9 +97,7 @@ class VllmEndpoint:
                 {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
             )
             told = texts_of(strings, piece)
-            if told is None or len(told) != len(
-                found
-            ):  # a server that gives no strings, or a tokenizer whose strings are no spelling
+            if told is None or len(told) != len(found):  # no strings, or such as are no spelling
                 told = [token.text for token in await Speech(self._spelling).tokens(found, [0.0] * len(found))]
             ids, texts = ids + found, texts + told
         self._spelling.learn(ids, texts)
@@ -108,7 +106,7 @@ class VllmEndpoint:
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
         answer = await self._post("/detokenize", {"tokens": list(ids)})
-        return field(self._http, "/detokenize", answer, "prompt", str)
+        return required(self._http, "/detokenize", answer, "prompt", str)
 
     @property
     def overlaps(self) -> bool:
@@ -212,7 +210,7 @@ class VllmEndpoint:
 
     async def _tokenized(self, body: dict[str, Any]) -> tuple[list[int], list[Any]]:
         answer = await self._post("/tokenize", body)
-        ids = field(self._http, "/tokenize", answer, "tokens", list)
+        ids = required(self._http, "/tokenize", answer, "tokens", list)
         if not all(isinstance(token, int) for token in ids):
             raise self._http.malformed("/tokenize: `tokens` holds what is no id")
         return ids, optional(self._http, "/tokenize", answer, "token_strs", list) or []

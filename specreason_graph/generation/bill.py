@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from specreason_graph.contract.state import RoleUsage, UsageByRole
 from specreason_graph.endpoint.protocol import End, Usage
@@ -46,7 +47,7 @@ class Bill:
         self._owed = no_usage()
 
 
-class Owed:
+class StreamCost:
     """What a stream's requests cost, and has not been told yet."""
 
     def __init__(self) -> None:
@@ -79,13 +80,6 @@ class Owed:
 
 
 def _sum(one: RoleUsage, other: RoleUsage) -> RoleUsage:
-    cached = [one["cached_tokens"], other["cached_tokens"]]
-    known = [tokens for tokens in cached if tokens is not None]
-    return RoleUsage(
-        prompt_tokens=one["prompt_tokens"] + other["prompt_tokens"],
-        cached_tokens=sum(known) if known == cached else None,
-        completion_tokens=one["completion_tokens"] + other["completion_tokens"],
-        discarded_tokens=one["discarded_tokens"] + other["discarded_tokens"],
-        requests=one["requests"] + other["requests"],
-        seconds=one["seconds"] + other["seconds"],
-    )
+    """What is unknown in one of them is unknown in the sum."""
+    a, b = cast(dict[str, Any], one), cast(dict[str, Any], other)
+    return cast(RoleUsage, {key: None if None in (a[key], b[key]) else a[key] + b[key] for key in a})

@@ -46,7 +46,7 @@ class Overlap:
     def goes_on_behind(self, role: Role, ids: Ids) -> bool:
         """Whether a model is writing behind these very ids already."""
         held = self._streams.get(role)
-        return held is not None and held.goes_on and held.at == ids.mark
+        return held is not None and held.goes_on and held.at == ids.fingerprint
 
     async def begin(self, role: Role, wanted: Wanted) -> None:
         """Have a model write; whatever it was writing is dropped."""

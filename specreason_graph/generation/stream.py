@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 from specreason_graph.contract.errors import TruncatedResponse
 from specreason_graph.contract.state import WrittenStep
-from specreason_graph.endpoint.ids import Ids, marked
+from specreason_graph.endpoint.ids import Ids, fingerprint_behind
 from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
-from specreason_graph.generation.bill import Owed
+from specreason_graph.generation.bill import StreamCost
 from specreason_graph.generation.passage import Bounds, Passage
 
 _BLANK_TRIES = 3
 """How often a model that opens with blank lines may go on behind them."""
-
-_NOTHING = Usage(0, 0, 0)
 
 _AHEAD = 2
 """Whole steps that may wait to be taken: one that follows while another is judged, and what comes meanwhile."""
@@ -59,8 +57,8 @@ class Stream:
     """
 
     def __init__(self, wanted: Wanted, over: Callable[[], None] = lambda: None) -> None:
-        self.at = wanted.ids.mark
-        """Mark of the ids behind which the next step that is taken begins."""
+        self.at = wanted.ids.fingerprint
+        """Fingerprint of the ids behind which the next step that is taken begins."""
         self._wanted = wanted
         self._cap = wanted.step_tokens
         self._ready: deque[Passage] = deque()
@@ -68,7 +66,7 @@ class Stream:
         self._searched = 0
         self._blanks = 0
         self._tries = 0
-        self._owed = Owed()
+        self._cost = StreamCost()
         self._failure: Exception | None = None
         self._over = False
         self._wasted = 0
@@ -107,8 +105,8 @@ class Stream:
         if got.cut or not self._wanted.goes_on:
             self.cancel()
             await self.stopped()
-        self.at = marked(self.at, got.ids)
-        usages = self._owed.due()
+        self.at = fingerprint_behind(self.at, got.ids)
+        usages = self._cost.due()
         return WrittenStep(
             text=got.text,
             ids=got.ids,
@@ -138,7 +136,7 @@ class Stream:
         self._waste()
         wasted, self._wasted = self._wasted, 0
         self._when_over()
-        return wasted, self._owed.due()
+        return wasted, self._cost.due()
 
     def _waste(self) -> None:
         self._wasted += sum(passage.written for passage in (*self._ready, self._open))
@@ -168,7 +166,7 @@ class Stream:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""
         wanted = self._wanted
         prompt = wanted.ids.plus(self._open.ids)
-        self._owed.opened(len(prompt))
+        self._cost.opened(len(prompt))
         said = wanted.endpoint.generate(
             prompt,
             max_tokens=(wanted.room if wanted.goes_on else wanted.step_tokens) - len(self._open.tokens),
@@ -181,10 +179,10 @@ class Stream:
             async for it in said:
                 if isinstance(it, End):
                     end = it
-                    self._owed.ended(end)
+                    self._cost.ended(end)
                     self._ended(end)
                     continue  # to the end: a connection whose answer was not read can't be used again
-                self._owed.wrote()
+                self._cost.wrote()
                 self._take(it)
                 if self._enough():
                     if wanted.goes_on and len(self._open.tokens) >= wanted.step_tokens:
@@ -216,7 +214,7 @@ class Stream:
         self._searched = len(self._open.text)
         self._blanks += 1
         if self._open.text.strip() or self._blanks == _BLANK_TRIES:
-            self._whole(End("boundary", _NOTHING))
+            self._whole(End("boundary", Usage()))
 
     def _ended(self, end: End) -> None:
         """The server has stopped: what is open is a step, but for what it wrote behind the boundary it stopped at."""

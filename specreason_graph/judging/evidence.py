@@ -105,7 +105,7 @@ async def ask(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken
     prompts = [before.plus(ids[:at]) for at in unread]
     if inquiry.request is not None and tokens:
         prompts.append(before.plus([*ids, *inquiry.request.suffix]))
-    readings = await base.read(prompts) if prompts else Readings([], Usage(0, 0, 0))
+    readings = await base.read(prompts) if prompts else Readings([], Usage())
     evidence = free_evidence(step, tokens, inquiry.place)
     if inquiry.judge.spots or spots:
         read = dict(zip(unread, readings.items, strict=False))

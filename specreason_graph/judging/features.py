@@ -10,7 +10,7 @@ from specreason_graph.contract.state import Evidence, Spot
 from specreason_graph.judging.scoring import label_score
 
 _FLOOR = -20.0  # log-probability; below it a token is just as unlikely
-FREE = ("draft_lowest", "draft_mean", "length", "place", "ends", "agreement")
+WITHOUT_BASE = ("draft_lowest", "draft_mean", "length", "place", "ends", "agreement")
 """Features that need no request to base (the last one only where base wrote the step too)."""
 
 _RESULT = frozenset("0123456789+-*/=<>^%")

@@ -54,7 +54,7 @@ def is_unsure(run: Run, verdict: Verdict) -> bool:
     return band is not None and score is not None and band[0] <= score <= band[1]
 
 
-async def decision(run: Run, pending: Pending, verdict: Verdict) -> tuple[Choice, Step | None]:
+async def persons_decision(run: Run, pending: Pending, verdict: Verdict) -> tuple[Choice, Step | None]:
     """What a person decided, and the step that they wrote; stops the run where nobody has decided yet.
 
     Raises:
@@ -76,14 +76,14 @@ async def decision(run: Run, pending: Pending, verdict: Verdict) -> tuple[Choice
             why = in_one_line(error, Resume)
             raise ConfigError(f"resume: {why}; give {{'decision': 'accept' | 'reject' | 'edit', 'text': …}}") from error
         try:
-            own = await written(run, given.text, before=drafted["text"], rejected=pending) if given.text else None
+            own = await persons_step(run, given.text, before=drafted["text"], rejected=pending) if given.text else None
         except ConfigError as error:  # raised, it would be raised for every later answer, too: this one is kept
             question["problem"] = str(error)
         else:
             return given.decision, own
 
 
-async def written(run: Run, text: str, *, before: str, rejected: Pending | None = None) -> Step:
+async def persons_step(run: Run, text: str, *, before: str, rejected: Pending | None = None) -> Step:
     """A person's step in the place of one that read `before`: a drafted one, or one that was kept.
 
     Raises:
@@ -126,7 +126,7 @@ async def edited_steps(run: Run, edit: Edit) -> list[Step]:
     before = run.steps[edit["index"]]["text"]
     steps = run.steps[: edit["index"]]
     if edit["text"] is not None:
-        steps = [*steps, await written(run.behind(steps), edit["text"], before=before)]
+        steps = [*steps, await persons_step(run.behind(steps), edit["text"], before=before)]
         ended = why_ended(run.behind(steps))
         if ended is not None:
             raise ConfigError(f"specreason_edit: no step can follow the one with this text ({ended})")

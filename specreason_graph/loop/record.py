@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 from specreason_graph.contract.state import Evidence, Pending, Source, Step, Verdict, WrittenStep
 from specreason_graph.endpoint.protocol import Usage
@@ -102,14 +103,16 @@ def _step(
 
 def _evidence(verdict: Verdict | None, *, place: int) -> Evidence:
     """The evidence alone, without what was made of it; empty where nothing was drafted."""
+    if verdict is not None:
+        return cast(Evidence, {name: value for name, value in verdict.items() if name in Evidence.__annotations__})
     return Evidence(
-        label_probs=verdict["label_probs"] if verdict else None,
-        label_mass=verdict["label_mass"] if verdict else None,
-        says_label=verdict["says_label"] if verdict else None,
-        spots=verdict["spots"] if verdict else None,
-        draft_logprobs=verdict["draft_logprobs"] if verdict else [],
-        tokens=verdict["tokens"] if verdict else 0,
+        label_probs=None,
+        label_mass=None,
+        says_label=None,
+        spots=None,
+        draft_logprobs=[],
+        tokens=0,
         place=place,
-        ends=verdict["ends"] if verdict else False,
-        agreement=verdict["agreement"] if verdict else None,
+        ends=False,
+        agreement=None,
     )

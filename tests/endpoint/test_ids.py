@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specreason_graph.endpoint.ids import Ids, encoded, marked
+from specreason_graph.endpoint.ids import Ids, encoded, fingerprint_behind
 
 IDS = st.lists(st.integers(0, 200_000), max_size=20)
 
@@ -25,13 +25,13 @@ def test_what_was_added_is_what_it_would_be_as_a_whole(first: list[int], second:
         Ids(first).grown(second).plus(third),
     ):
         assert list(ids) == list(whole) == json.loads(ids.json)
-        assert (ids.mark, len(ids)) == (whole.mark, len(whole))
-        assert marked(Ids(first).mark, [*second, *third]) == whole.mark
+        assert (ids.fingerprint, len(ids)) == (whole.fingerprint, len(whole))
+        assert fingerprint_behind(Ids(first).fingerprint, [*second, *third]) == whole.fingerprint
 
 
 @given(ids=IDS, others=IDS)
 def test_other_ids_have_another_mark(ids: list[int], others: list[int]) -> None:
-    assert (Ids(ids).mark == Ids(others).mark) == (ids == others)
+    assert (Ids(ids).fingerprint == Ids(others).fingerprint) == (ids == others)
 
 
 @given(prompts=st.lists(IDS, min_size=1, max_size=4))
@@ -74,7 +74,7 @@ def test_growing_in_two_threads_never_mixes() -> None:
             for mine, ids in zip((100, 200), threads.map(grown, [before] * 2, (100, 200)), strict=True):
                 expected = [*range(5), *[mine] * 300, mine + 1]
                 assert list(ids) == json.loads(ids.json) == expected
-                assert ids.mark == Ids(expected).mark
+                assert ids.fingerprint == Ids(expected).fingerprint
             assert list(before) == list(range(5))
 
 

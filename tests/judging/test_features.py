@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specreason_graph.contract.state import Evidence, Spot
-from specreason_graph.judging.features import FREE, features
+from specreason_graph.judging.features import WITHOUT_BASE, features
 
 LABELS = tuple("0123456789")
 
@@ -51,8 +51,8 @@ def test_the_lowest_three_are_averaged_and_gaps_are_to_the_drafts_own_odds() -> 
 
 def test_what_was_not_asked_for_gives_no_feature() -> None:
     """Else it would be weighed as if base had said it; a policy takes the mean for what is missing."""
-    assert set(features(evidence(), LABELS)) == set(FREE) - {"agreement"}
-    of_labels = set(features(evidence(label_probs={"7": 0.5}), LABELS)) - set(FREE)
+    assert set(features(evidence(), LABELS)) == set(WITHOUT_BASE) - {"agreement"}
+    of_labels = set(features(evidence(label_probs={"7": 0.5}), LABELS)) - set(WITHOUT_BASE)
     assert of_labels == {"label_score", "label_greedy", "label_mass"}
     assert not of_labels & set(features(evidence(spot("a", -1.0)), LABELS))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.judging.features import FREE
+from specreason_graph.judging.features import WITHOUT_BASE
 from specreason_graph.models.presets import Judge
 from specreason_graph.tools.calibrate.chains import Chain
 from specreason_graph.tools.calibrate.curve import Point, curve, lowest_within
@@ -92,7 +92,7 @@ def _single_pieces(asked: Sequence[Steps]) -> dict[str, Auroc]:
     for steps in asked:
         rows = steps.features()
         for name in sorted({name for row in rows for name in row}):
-            key = name if name in FREE else f"{steps.judge.name}.{name}"
+            key = name if name in WITHOUT_BASE else f"{steps.judge.name}.{name}"
             have = [at for at, row in enumerate(rows) if name in row]
             if key not in values or len(have) > len(values[key][0]):
                 values[key] = ([rows[at][name] for at in have], steps.only(have))
