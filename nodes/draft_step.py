@@ -15,11 +15,13 @@ from specreason_graph.loop.steps import begin, hedge, next_step
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
     """Draft up to a step boundary, the end of the reasoning, or the step's bounds; base's own turns draft nothing."""
-    edit = state.get("specreason_edit")
-    if edit is not None:
+    edit, pending = state.get("specreason_edit"), state.get("specreason_pending")
+    if edit is not None and not _asks_anew(state, run):
         run, update = await _edited(run, edit)
     else:
         update = cleared(run.identity) if run.fresh else {}
+    if pending is not None and pending["status"] != "rejected" and not run.fresh:
+        run.bill.discarded("draft", len(pending["drafted"]["ids"]))  # the question was sent again
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
         return {**update, "specreason_pending": None, "specreason_ended": ended}
@@ -28,6 +30,12 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     drafted = await next_step(run, "draft")
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
     return {**update, "specreason_pending": Pending(drafted=drafted, verdict=None, status="drafted")}
+
+
+def _asks_anew(state: SpecReasonState, run: Run) -> bool:
+    """Whether the question is another than the one whose steps were changed; the change is nothing to it."""
+    before = state.get("specreason_run")
+    return run.fresh and before is not None and before["question"] != run.identity["question"]
 
 
 def _ended_before(state: SpecReasonState, run: Run) -> Ended | None:
@@ -40,6 +48,11 @@ def _ended_before(state: SpecReasonState, run: Run) -> Ended | None:
 async def _edited(run: Run, edit: Edit) -> tuple[Run, Update]:
     """Makes a person's change, and goes on behind it."""
     steps = await edited_steps(run, edit)
+    for dropped in run.steps[edit["index"] :]:
+        if dropped["source"] != "human":
+            run.bill.discarded(
+                dropped["source"], dropped["draft_tokens" if dropped["source"] == "draft" else "base_tokens"]
+            )
     if edit["text"] is not None:
         run.emit(StepKept(event="step_edited", step=steps[-1]))
     return run.behind(steps), {"specreason_steps": Overwrite(steps), "specreason_edit": None}

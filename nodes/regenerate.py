@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from specreason_graph.contract.events import StepKept
 from specreason_graph.contract.state import Ended, SpecReasonState, Update, WrittenStep
-from specreason_graph.loop.bounds import step_bounds, why_ended
+from specreason_graph.generation.ledger import step_ids
+from specreason_graph.loop.bounds import room, step_bounds, why_ended
 from specreason_graph.loop.record import base_step, ids_of
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.steps import closes_loop, next_step
@@ -20,7 +21,14 @@ async def regenerate(state: SpecReasonState, run: Run) -> Update:
     if ended is not None:
         run.bill.discarded("base", len(written["ids"]))
         return {"specreason_pending": None, "specreason_ended": ended}
-    ids = await ids_of(run, written["text"], written["ids"])
+    try:
+        ids = await ids_of(run, written["text"], written["ids"])
+    except BaseException:
+        run.bill.discarded("base", len(written["ids"]))
+        raise
+    if run.settings.answer_by == "draft" and len(step_ids(ids, "draft")) > room(run, "draft"):
+        run.bill.discarded("base", len(written["ids"]))  # in the draft's tokens it leaves no room for the answer
+        return {"specreason_pending": None, "specreason_ended": "context"}
     step = base_step(run, written, state["specreason_pending"], ids)
     run.emit(StepKept(event="step_regenerated", step=step))
     ended = why_ended(run.behind([*run.steps, step]))

@@ -9,6 +9,7 @@ the state says what is true.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -40,10 +41,18 @@ class LiveRun:
     cues: dict[tuple[Role, str], list[int]] = field(default_factory=dict)
     """What asks for the answer, where that is the run's own: a schema."""
 
+    left_at: float | None = None
+    """When its last node left it, by `time.perf_counter`; None where nobody came for it in time."""
+
     def rest(self) -> None:
         """Nobody came: keep no more than what is dear to get again."""
+        self.left_at = None
         self.ledgers.clear()
         self.overlap.forget()
+
+    def between_nodes(self) -> float:
+        """Seconds since its last node: the graph's and its checkpointer's, which are the run's too."""
+        return 0.0 if self.left_at is None else time.perf_counter() - self.left_at
 
 
 @dataclass(slots=True)
@@ -71,6 +80,7 @@ class LiveRuns:
     def park(self, run: LiveRun, lease: str | None = None) -> str:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
         lease, loop = lease or token_hex(16), asyncio.get_running_loop()
+        run.left_at = time.perf_counter()
         expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
         with self._lock:
             self._parked[lease] = _Parked(run, loop, expiry)
@@ -91,12 +101,17 @@ class LiveRuns:
         return parked.run
 
     def _tick(self, lease: str, left: int) -> None:
-        parked = self._parked.get(lease)
-        if parked is not None and left:
-            parked.expiry = parked.loop.call_later(TICK, self._tick, lease, left - 1)
-        elif parked is not None:
-            parked.run.rest()
-            parked.expiry = parked.loop.call_later(KEPT, self._parked.pop, lease, None)
+        with self._lock:
+            parked = self._parked.get(lease)
+            if parked is not None and left:
+                parked.expiry = parked.loop.call_later(TICK, self._tick, lease, left - 1)
+            elif parked is not None:
+                parked.run.rest()
+                parked.expiry = parked.loop.call_later(KEPT, self._forget, lease)
+
+    def _forget(self, lease: str) -> None:
+        with self._lock:
+            self._parked.pop(lease, None)
 
     def _sweep(self) -> None:
         """Look at two: what waits in an event loop that has ended has no timer any more."""

@@ -94,6 +94,8 @@ class FunctionPolicy:
     def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
         """See `Policy`."""
         score = self.score(evidence, before)
+        if not isinstance(score, int | float):
+            raise ConfigError(f"policy: {self.name!r} gives {score!r} for a step, and a score is a number")
         return (True, score, None) if score >= self.threshold else (False, score, "score")
 
 

@@ -58,7 +58,9 @@ def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Ste
         return False, None, step["reject_reason"]
     if not step["tokens"] and step["spots"] is None:  # a bare end that a label judge let pass unasked, before 0.2
         return bool(step["accepted"]), None, None
-    if (judge.spots and step["spots"] is None) or (judge.labels and step["tokens"] and step["label_probs"] is None):
+    labels = step["label_probs"]
+    others = judge.labels and step["tokens"] and (labels is None or not labels.keys() <= set(judge.labels))
+    if (judge.spots and step["spots"] is None) or others:
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
         )

@@ -19,7 +19,8 @@ def label_distribution(reading: Reading, label_ids: Mapping[str, int]) -> tuple[
     Probabilities are over the whole vocabulary, so they sum to the label mass; a label below the server's top
     list counts as 0.
     """
-    probs = {label: exp(reading.logprobs[i]) for label, i in label_ids.items() if i in reading.logprobs}
+    found = {label: exp(reading.logprobs[i]) for label, i in label_ids.items() if i in reading.logprobs}
+    probs = {label: probability for label, probability in found.items() if probability}
     return probs, reading.likeliest in label_ids.values()
 
 

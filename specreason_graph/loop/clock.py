@@ -13,7 +13,7 @@ ABORT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Active seconds of a run; time between resumes does not count."""
+    """Active seconds of a run, the graph's own between two nodes included; time between resumes does not count."""
 
     began: float
     """When this node began, by `time.perf_counter`."""

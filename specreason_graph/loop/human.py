@@ -128,6 +128,6 @@ async def edited_steps(run: Run, edit: Edit) -> list[Step]:
     if edit["text"] is not None:
         steps = [*steps, await persons_step(run.behind(steps), edit["text"], before=before)]
         ended = why_ended(run.behind(steps))
-        if ended is not None:
+        if ended not in (None, "deadline"):
             raise ConfigError(f"specreason_edit: no step can follow the one with this text ({ended})")
     return steps

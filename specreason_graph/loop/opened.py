@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
 from specreason_graph.contract.settings import Role, Settings
-from specreason_graph.contract.state import SpecReasonState, Update, UsageByRole
+from specreason_graph.contract.state import Edit, SpecReasonState, Update, UsageByRole
 from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
@@ -30,28 +31,31 @@ from specreason_graph.models.presets import Preset
 class TimeIsUp(Exception):
     """The run's deadline has passed in the middle of a node."""
 
-    def __init__(self, so_far: SoFar, usage: UsageByRole, lease: str) -> None:
+    def __init__(self, so_far: SoFar, edit: Edit | None, usage: UsageByRole, park: Callable[[], str]) -> None:
         super().__init__("the run's deadline has passed")
         self._so_far = so_far
         self._usage = usage
+        self._park = park
+        steps = {} if edit is None else {"specreason_steps": Overwrite(so_far.steps[: edit["index"]])}
         self._told: Update = {
-            **(cleared(so_far.identity) if so_far.fresh else {}),
+            **(cleared(so_far.identity) if so_far.fresh else {**steps, "specreason_edit": None}),
+            "specreason_pending": None,
+            "specreason_ended": "deadline",
             "specreason_usage": usage,
             "specreason_seconds": so_far.clock.seconds(),
-            "specreason_lease": lease,
-            "specreason_edit": None,
+            "specreason_lease": None,
         }
 
     def ended(self) -> Update:
-        """The update of a node that was to reason on: the answer is next."""
-        return {**self._told, "specreason_pending": None, "specreason_ended": "deadline"}
+        """The update of a node that was to reason on: the answer is next. Where a change came too late, steps end."""
+        return {**self._told, "specreason_lease": self._park()}
 
     def unanswered(self) -> Update:
         """The update of the last node: a reply without an answer, and all that was reasoned so far."""
         steps, seconds = self._so_far.steps, self._told["specreason_seconds"]
         reasoning = "".join(step["text"] for step in steps).strip()
         message = reply(steps, self._usage, seconds, {}, "deadline", reasoning, Answer("", 0, "length"))
-        return {**self.ended(), "messages": [message], "specreason_answer": None, "specreason_done": True}
+        return {**self._told, "messages": [message], "specreason_answer": None, "specreason_done": True}
 
 
 @asynccontextmanager
@@ -73,11 +77,11 @@ async def opened(
     if settings.pair not in pairs:
         raise ConfigError(f"pair: there is no {settings.pair!r}; configured are {', '.join(sorted(pairs))}")
     so_far = SoFar.of(state, settings)
-    clock, left = so_far.clock, so_far.clock.left()
     pair, lease = pairs[settings.pair].pinned(so_far.identity["id"]), state.get("specreason_lease")
     live = (None if so_far.fresh else pair.live.claim(lease)) or pair.live.begin()
-    limit = asyncio.timeout(None if left is None else left + ABORT)
-    opening = asyncio.timeout(clock.left_to_reason() if so_far.reasons else left)
+    so_far = so_far.later(live.between_nodes())
+    left = so_far.clock.left_to_reason() if so_far.reasons else so_far.clock.left()
+    limit, opening = asyncio.timeout(None if left is None else left + ABORT), asyncio.timeout(left)
     try:
         async with limit:
             async with opening:
@@ -86,9 +90,12 @@ async def opened(
     except BaseException as error:
         await live.overlap.drop()
         if isinstance(error, TimeoutError) and (limit.expired() or opening.expired()):
-            usage = live.overlap.bill.on_top_of(so_far.used)
-            live.overlap.bill.clear()
-            raise TimeIsUp(so_far, usage, pair.live.park(live)) from None
+            bill, pending = live.overlap.bill, state.get("specreason_pending")
+            if pending is not None and pending["status"] != "rejected" and not so_far.fresh:
+                bill.discarded("draft", len(pending["drafted"]["ids"]))
+            usage = bill.on_top_of(so_far.used)
+            bill.clear()
+            raise TimeIsUp(so_far, state.get("specreason_edit"), usage, lambda: pair.live.park(live)) from None
         if lease is not None and not so_far.fresh:  # what it cost is told by whoever goes on from here
             pair.live.park(live, lease)
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from langgraph.types import Overwrite
@@ -46,6 +46,10 @@ class SoFar:
             Clock.started(state.get("specreason_seconds", 0.0), settings),
             state.get("specreason_ended") is None,
         )
+
+    def later(self, seconds: float) -> SoFar:
+        """The same, where some more of the run's time has passed before this node."""
+        return replace(self, clock=replace(self.clock, spent=self.clock.spent + seconds))
 
 
 def cleared(identity: RunId) -> Update:

@@ -34,11 +34,11 @@ def question_hash(messages: Sequence[AnyMessage]) -> str:
 
 
 def digest(value: object) -> str:
-    """A short hash of anything JSON can write."""
+    """A short hash of anything; what JSON can't write goes by its `repr`."""
     return hashlib.sha256(_JSON.encode(value).encode()).hexdigest()[:16]
 
 
-_JSON = json.JSONEncoder(sort_keys=True)
+_JSON = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def _role(message: AnyMessage) -> str:
@@ -62,4 +62,7 @@ def _text(message: AnyMessage) -> str:
     kinds = {part.get("type", "?") for part in parts} - {"text", "reasoning"}
     if kinds:
         raise ConfigError(f"messages: only text can be reasoned about here, not {', '.join(sorted(kinds))}")
-    return "".join(part["text"] for part in parts if part["type"] == "text")
+    texts = [part.get("text") for part in parts if part["type"] == "text"]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError("messages: a block of type text has no text")
+    return "".join(map(str, texts))

@@ -171,3 +171,12 @@ async def test_a_policy_on_the_run_so_far_sees_each_step_behind_its_own_run(solv
     judge = builtin().judge("likelihood")
     rejudge(solved.steps * 2, judge, FunctionPolicy("count", judge, 0.5, count))
     assert seen == [[], [0], [0, 1], [0, 1, 2]] * 2
+
+
+async def test_labels_of_another_judge_are_no_evidence(solve: Solve) -> None:
+    """Each of its own labels would count as 0: every step rejected, without a word."""
+    solved = await solve(base_script(), unsure_draft(), judge="paper")
+    for other in ("yes-no", "strict"):
+        judge, policy = judging("think", judge=other)
+        with pytest.raises(ConfigError, match=f"not judged by {other!r}"):
+            rejudge(solved.steps, judge, policy)

@@ -119,7 +119,7 @@ async def test_an_edit_that_comes_too_late_leaves_a_thread_that_can_be_asked_aga
         for server in (servers.base, servers.draft):
             server.fail(Fault("hang"), path="/tokenize", times=None)
         late = await graph.ainvoke(None, fork, context=Settings(deadline=0.6, answer_reserve=0.3))
-        assert late["specreason_ended"] == "deadline"
+        assert (late["specreason_ended"], late["specreason_steps"]) == ("deadline", []), "nothing of what was changed"
         for server in (servers.base, servers.draft):
             server._faults.clear()
         again: Any = {"messages": [("user", "And now?")]}
@@ -140,3 +140,32 @@ async def test_a_new_question_that_is_late_has_nothing_of_the_one_before() -> No
         state = await graph.ainvoke(None, thread, context=Settings(deadline=0.6, answer_reserve=0.3))
     assert (state["specreason_steps"], state["specreason_answer"]) == ([], None)
     assert "reasoning_content" not in state["messages"][-1].additional_kwargs
+
+
+async def test_a_look_up_that_hangs_leaves_the_reserve_to_the_answer() -> None:
+    """Also one in the middle of a node: what the draft's marker is, once in the life of a pair."""
+    draft = slow(STEPS, "scripted-draft", lambda record: record.body.get("prompt") == "</think>")
+    async with scripted_pair(Script(STEPS, answer="12"), draft, template="think") as servers:
+        async with Pair(servers.config) as pair:
+            state = await create_specreason(pair=pair).compile().ainvoke(QUESTION, context=SETTINGS)
+        await asyncio.sleep(0.1)
+    assert (state["specreason_ended"], state["specreason_answer"]) == ("deadline", "12")
+
+
+async def test_what_the_graph_takes_between_two_nodes_counts() -> None:
+    """A checkpointer that is slow is a part of what a user waits for."""
+
+    class Late(InMemorySaver):
+        async def aput(self, *args: Any, **kwargs: Any) -> Any:
+            await asyncio.sleep(0.05)
+            return await super().aput(*args, **kwargs)
+
+    many = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 200)]
+    async with scripted_pair(Script(many), Script(many), template="think") as servers, Pair(servers.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=Late())
+        thread: Any = {"configurable": {"thread_id": "t"}, "recursion_limit": 2000}
+        began = time.perf_counter()
+        state = await graph.ainvoke(QUESTION, thread, context=SETTINGS, durability="sync")
+        took = time.perf_counter() - began
+    assert state["specreason_ended"] == "deadline"
+    assert took < 1.0 + 2 * ABORT + 0.5

@@ -8,14 +8,14 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph import Pair, Settings, create_specreason, edited
 from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer, scripted_pair
 
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 7)]
 QUESTION: Any = {"messages": [HumanMessage("How much is it?", id="q")]}
 AGAIN: Any = {"messages": [("user", "How much is it?")]}
-MORE = {"messages": [HumanMessage("In French, please.", id="more")]}
+MORE: Any = {"messages": [HumanMessage("In French, please.", id="more")]}
 THREAD: Any = {"configurable": {"thread_id": "t"}, "recursion_limit": 200}
 
 
@@ -99,3 +99,37 @@ async def test_the_error_of_a_second_question_holds_no_steps_of_the_first() -> N
         with pytest.raises(EndpointFailed) as raised:
             await graph.ainvoke(AGAIN, THREAD)
     assert raised.value.steps == []
+
+
+async def test_a_message_after_a_change_of_a_step_begins_a_clean_run() -> None:
+    """The change was of the old question's reasoning; it is nothing to the new one, nor to any later one."""
+    async with servers() as served, Pair(served.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["judge"])
+        await graph.ainvoke(QUESTION, THREAD)
+        await graph.ainvoke(None, THREAD)
+        await graph.aupdate_state(THREAD, edited(0, "Another step."), as_node="judge")
+        graph.interrupt_before_nodes = []
+        state = await graph.ainvoke(MORE, THREAD)
+    assert (state["specreason_ended"], len(state["specreason_steps"])) == ("finished", len(STEPS))
+    assert state["specreason_edit"] is None
+
+
+async def test_a_change_of_a_run_that_is_over_does_not_stop_its_thread() -> None:
+    async with servers() as served, Pair(served.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
+        await graph.ainvoke(QUESTION, THREAD)
+        await graph.aupdate_state(THREAD, edited(0, "Another step."), as_node="finalize")
+        state = await graph.ainvoke(MORE, THREAD)
+    assert (state["specreason_ended"], len(state["specreason_steps"])) == ("finished", len(STEPS))
+
+
+async def test_a_draft_that_waited_when_the_question_was_sent_again_is_discarded() -> None:
+    async with servers() as served, Pair(served.config) as pair:
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["judge"])
+        alone = Settings(look_ahead=False, hedge=False)
+        await graph.ainvoke(QUESTION, THREAD, context=alone)
+        graph.interrupt_before_nodes = []
+        state = await graph.ainvoke(QUESTION, THREAD, context=alone)
+    used = state["specreason_usage"]["draft"]
+    kept = sum(step["draft_tokens"] for step in state["specreason_steps"])
+    assert used["completion_tokens"] - used["discarded_tokens"] == kept + 1  # the one that closes the reasoning

@@ -42,11 +42,14 @@ def test_text_blocks_are_joined_and_reasoning_of_earlier_turns_left_out() -> Non
         ),
         ([HumanMessage("x"), AIMessage("y")], "question"),
         ([HumanMessage(" ")], "empty"),
+        ([HumanMessage([{"type": "text"}])], "no text"),
+        ([HumanMessage([{"type": "image", "data": b"x"}])], "image"),
     ],
 )
 def test_what_can_not_be_carried_is_refused(messages: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         chat_messages(messages, PRESET)
+    assert question_hash(messages), "which is asked for before"
 
 
 def test_the_hash_names_the_conversation_not_its_ids() -> None:
