@@ -49,10 +49,8 @@ async def _edited(run: Run, edit: Edit) -> tuple[Run, Update]:
     """Makes a person's change, and goes on behind it."""
     steps = await edited_steps(run, edit)
     for dropped in run.steps[edit["index"] :]:
-        if dropped["source"] != "human":
-            run.bill.discarded(
-                dropped["source"], dropped["draft_tokens" if dropped["source"] == "draft" else "base_tokens"]
-            )
+        run.bill.discarded("draft", dropped["draft_tokens"] if dropped["source"] == "draft" else 0)
+        run.bill.discarded("base", dropped["base_tokens"])
     if edit["text"] is not None:
         run.emit(StepKept(event="step_edited", step=steps[-1]))
     return run.behind(steps), {"specreason_steps": Overwrite(steps), "specreason_edit": None}
