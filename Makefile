@@ -4,10 +4,11 @@ PORT ?= 2024
 BIN := .venv/bin
 
 PYTHONS := 3.11 3.12 3.13
-# Left out: what is slow and tells nothing of a Python (measurements, kills, load, fits, other people's programs).
+# Left out: what is slow and tells nothing of a Python (measurements, kills, load, fits, other people's programs), or
+# nothing that the launcher's tests don't (`specreason up`).
 # In one process: the launcher's tests start servers on ports that were free a moment ago, which pytest-xdist may take.
 QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --ignore tests/durable \
-	--ignore tests/tools/calibrate --ignore tests/tools/test_doctor.py \
+	--ignore tests/tools/calibrate --ignore tests/tools/test_doctor.py --ignore tests/tools/cli/test_up.py \
 	--ignore tests/use/studio --ignore tests/use/gateway/test_harness.py \
 	--deselect tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
 
