@@ -87,6 +87,13 @@ def _loop(work: Coroutine[Any, Any, Any]) -> asyncio.AbstractEventLoop:
         return _running.loop
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """Ends when the process does: then no thread can be started any more, and those of its executor are joined."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncio's
+        """Nothing is left to do."""
+
+
 def _start() -> _Background:
     started: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = SimpleQueue()
 
@@ -95,7 +102,11 @@ def _start() -> _Background:
         started.put((asyncio.get_running_loop(), over))
         await over.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="specreason", daemon=True)
+    def run() -> None:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="specreason", daemon=True)
     thread.start()
     loop, over = started.get()
     background = _Background(loop, thread, over)

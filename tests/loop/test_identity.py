@@ -75,7 +75,7 @@ async def test_the_same_question_after_its_answer_is_a_new_run() -> None:
 
 
 async def test_what_a_failed_node_cost_is_told_by_who_goes_on() -> None:
-    draft = ScriptedServer(Script(STEPS), template="think", model="draft", pace=Pace(seconds_per_token=0.002))
+    draft = ScriptedServer(Script(STEPS), template="think", model="draft", pace=Pace(seconds_per_token=0.02))
     async with scripted_pair(Script(STEPS), draft, template="think") as served, Pair(served.config) as pair:
         graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["judge"])
         await graph.ainvoke(QUESTION, THREAD, context=Settings(hedge=False))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 
-from specreason_graph import Pair, PairConfig, Settings, create_specreason
+from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.models.embedded import embedded_pair
 from specreason_graph.models.weights import pull
 
@@ -28,29 +28,26 @@ QUESTIONS = [
     "Simplify (𝒂 + 𝒃)² and write it with bold letters 𝒂 and 𝒃.",
     "If 𝔸 = {1, 2} and 𝔹 = {2, 3}, what is 𝔸 ∪ 𝔹? Use the letters 𝔸 and 𝔹.",
 ]
-SHORT = Settings(reasoning_budget=48, answer_budget=16, step_tokens=24, temperature=0.0)
+SHORT = Settings(reasoning_budget=40, answer_budget=12, step_tokens=20, temperature=0.0)
+LIMIT: Any = {"recursion_limit": SHORT.recursion_limit}
 
 
-@pytest.fixture(scope="module")
-def embedded() -> Any:
-    with embedded_pair(pull(), context=1024) as config:
-        yield config
+async def test_questions_in_any_script_come_to_their_end() -> None:
+    """Each step's text is what its ids spell, and every spot has a log-probability; four at a time, to be quick."""
+    with embedded_pair(pull(), context=768, slots=4) as config:
+        async with Pair(config) as pair:
+            graph = create_specreason(pair=pair, settings=SHORT).compile()
+            at_once = asyncio.Semaphore(4)
 
+            async def ask(question: str) -> Any:
+                async with at_once:
+                    return await graph.ainvoke({"messages": [HumanMessage(question)]}, LIMIT)
 
-@pytest.fixture
-async def pair(embedded: PairConfig) -> AsyncIterator[Pair]:
-    async with Pair(embedded) as it:
-        yield it
-
-
-@pytest.mark.parametrize("question", QUESTIONS, ids=range(len(QUESTIONS)))
-async def test_a_question_in_any_script_comes_to_its_end(pair: Pair, question: str) -> None:
-    """Each step's text is what its ids spell, and every spot has a log-probability."""
-    graph = create_specreason(pair=pair, settings=SHORT).compile()
-    state = await graph.ainvoke({"messages": [HumanMessage(question)]}, {"recursion_limit": SHORT.recursion_limit})
-    assert state["specreason_done"]
-    assert state["specreason_steps"]
-    for step in state["specreason_steps"]:
-        assert await pair.base.decode(step["ids"]["base"]) == step["text"]
-        assert "\ufffd" not in step["text"]
-        assert all(spot["base_logprob"] <= 0 for spot in step["spots"] or [])
+            states = await asyncio.gather(*map(ask, QUESTIONS))
+            for state in states:
+                assert state["specreason_done"]
+                assert state["specreason_steps"]
+                for step in state["specreason_steps"]:
+                    assert await pair.base.decode(step["ids"]["base"]) == step["text"]
+                    assert "\ufffd" not in step["text"]
+                    assert all(spot["base_logprob"] <= 0 for spot in step["spots"] or [])

@@ -75,6 +75,7 @@ import asyncio
 from specreason_graph.use.background import iterate, wait_for
 
 async def forever():
+    await asyncio.to_thread(sum, [1])
     while True:
         yield 1
         await asyncio.sleep(0.01)

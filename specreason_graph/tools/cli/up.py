@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -147,8 +148,10 @@ def _environment(pair: PairConfig) -> dict[str, str]:
 def _written(path: Path, text: str) -> Iterator[None]:
     """A file that only its owner can read, and only while the servers are there."""
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as file:  # 0600, as mkstemp makes it
             file.write(text)
+            file.flush()
+            os.link(file.name, path)  # there at once with all that is in it, and never in another file's place
     except OSError as error:
         raise ConfigError(f"env_file: can't write {path} ({error.strerror})") from None
     try:
