@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
-EXAMPLES = int(os.environ.get("SPECREASON_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("SPECREASON_EXAMPLES", "100"))
 
 PIECES = st.sampled_from(
     [
