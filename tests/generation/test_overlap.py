@@ -339,3 +339,18 @@ async def test_a_killed_process_leaves_nothing_running_and_its_run_goes_on(nodes
             state = await graph.ainvoke(None, config())
         assert 0 < kept < len(STEPS)
         assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
+
+
+@pytest.mark.parametrize("tokens_per_event", [1, 40])
+async def test_look_ahead_stops_at_its_bound_however_many_steps_come_in_one_event(tokens_per_event: int) -> None:
+    """Two steps wait at most; a bound that is jumped over would have the draft write on to its context's end."""
+    short = [f"S{n}: {n}." for n in range(120)]
+    judging = server(Script(short), pace=Pace(ttft=0.1), model="base")
+    drafting = server(
+        Script(short), pace=Pace(seconds_per_token=0.0005), model="draft", tokens_per_event=tokens_per_event
+    )
+    async with scripted_pair(judging, drafting) as servers, Pair(servers.config) as pair:
+        settings = Settings(max_steps=4, hedge=False)
+        await create_specreason(pair=pair, settings=settings).compile().ainvoke(QUESTION)
+        await nothing_runs(servers)
+    assert max(request.tokens for request in drafting.completions) < 90
