@@ -9,19 +9,19 @@ from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonStat
 from specreason_graph.loop.bounds import is_base_turn, why_ended
 from specreason_graph.loop.human import edited_steps
 from specreason_graph.loop.run import Run
-from specreason_graph.loop.so_far import cleared
+from specreason_graph.loop.so_far import cleared, undecided
 from specreason_graph.loop.steps import begin, hedge, next_step
 
 
 async def draft_step(state: SpecReasonState, run: Run) -> Update:
     """Draft up to a step boundary, the end of the reasoning, or the step's bounds; base's own turns draft nothing."""
-    edit, pending = state.get("specreason_edit"), state.get("specreason_pending")
+    edit = state.get("specreason_edit")
     if edit is not None and not _asks_anew(state, run):
         run, update = await _edited(run, edit)
     else:
         update = cleared(run.identity) if run.fresh else {}
-    if pending is not None and pending["status"] != "rejected" and not run.fresh:
-        run.bill.discarded("draft", len(pending["drafted"]["ids"]))  # the question was sent again
+    if not run.fresh:  # one that waited when the question was sent again
+        run.bill.discarded("draft", undecided(state.get("specreason_pending")))
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
         return {**update, "specreason_pending": None, "specreason_ended": ended}

@@ -19,20 +19,24 @@ async def regenerate(state: SpecReasonState, run: Run) -> Update:
     written = await next_step(run, "base")
     ended = _no_step(run, written, bounds.tokens)
     if ended is not None:
-        run.bill.discarded("base", len(written["ids"]))
-        return {"specreason_pending": None, "specreason_ended": ended}
+        return _left_out(run, written, ended)
     try:
         ids = await ids_of(run, written["text"], written["ids"])
     except BaseException:
         run.bill.discarded("base", len(written["ids"]))
         raise
     if run.settings.answer_by == "draft" and len(step_ids(ids, "draft")) > room(run, "draft"):
-        run.bill.discarded("base", len(written["ids"]))  # in the draft's tokens it leaves no room for the answer
-        return {"specreason_pending": None, "specreason_ended": "context"}
+        return _left_out(run, written, "context")  # in the draft's tokens it leaves no room for the answer
     step = base_step(run, written, state["specreason_pending"], ids)
     run.emit(StepKept(event="step_regenerated", step=step))
     ended = why_ended(run.behind([*run.steps, step]))
     return {"specreason_pending": None, "specreason_steps": [step], "specreason_ended": ended}
+
+
+def _left_out(run: Run, written: WrittenStep, ended: Ended) -> Update:
+    """The reasoning ends without what base wrote."""
+    run.bill.discarded("base", len(written["ids"]))
+    return {"specreason_pending": None, "specreason_ended": ended}
 
 
 def _no_step(run: Run, written: WrittenStep, most: int) -> Ended | None:

@@ -160,7 +160,7 @@ class Stream:
         except Exception as error:  # whoever takes the next step is told
             self._failure = error
         except asyncio.CancelledError:
-            pass  # by `stop`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
+            pass  # by `cancel`; kept in the task, its traceback would tie the stream and all it wrote into a cycle
 
     async def _request(self) -> bool:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""

@@ -21,7 +21,7 @@ from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
 from specreason_graph.loop.reply import Answer, reply
 from specreason_graph.loop.run import Run
-from specreason_graph.loop.so_far import SoFar, cleared
+from specreason_graph.loop.so_far import SoFar, cleared, undecided
 from specreason_graph.loop.tracing import traced
 from specreason_graph.models.conversation import chat_messages
 from specreason_graph.models.pair import Pair
@@ -90,9 +90,9 @@ async def opened(
     except BaseException as error:
         await live.overlap.drop()
         if isinstance(error, TimeoutError) and (limit.expired() or opening.expired()):
-            bill, pending = live.overlap.bill, state.get("specreason_pending")
-            if pending is not None and pending["status"] != "rejected" and not so_far.fresh:
-                bill.discarded("draft", len(pending["drafted"]["ids"]))
+            bill = live.overlap.bill
+            if not so_far.fresh:
+                bill.discarded("draft", undecided(state.get("specreason_pending")))
             usage = bill.on_top_of(so_far.used)
             bill.clear()
             raise TimeIsUp(so_far, state.get("specreason_edit"), usage, lambda: pair.live.park(live)) from None

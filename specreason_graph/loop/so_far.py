@@ -8,7 +8,7 @@ from uuid import uuid4
 from langgraph.types import Overwrite
 
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import RunId, SpecReasonState, Step, Update, UsageByRole
+from specreason_graph.contract.state import Pending, RunId, SpecReasonState, Step, Update, UsageByRole
 from specreason_graph.generation.bill import no_usage
 from specreason_graph.loop.clock import Clock
 from specreason_graph.models.conversation import question_hash
@@ -50,6 +50,11 @@ class SoFar:
     def later(self, seconds: float) -> SoFar:
         """The same, where some more of the run's time has passed before this node."""
         return replace(self, clock=replace(self.clock, spent=self.clock.spent + seconds))
+
+
+def undecided(pending: Pending | None) -> int:
+    """Tokens of a drafted step that nobody has accepted or rejected; a rejected one's are discarded already."""
+    return len(pending["drafted"]["ids"]) if pending is not None and pending["status"] != "rejected" else 0
 
 
 def cleared(identity: RunId) -> Update:
