@@ -56,6 +56,24 @@ class AnswerToken(TypedDict):
     text: str
 
 
+class ToolCallBegun(TypedDict):
+    """Base calls a tool; its arguments follow."""
+
+    event: Literal["tool_call_begun"]
+    index: int
+    """Which call of the reply, from 0."""
+    id: str
+    name: str
+
+
+class ToolCallToken(TypedDict):
+    """A piece of a call's arguments, as JSON text."""
+
+    event: Literal["tool_call_token"]
+    index: int
+    text: str
+
+
 class ReasoningEnded(TypedDict):
     """The reasoning is over."""
 
@@ -64,7 +82,15 @@ class ReasoningEnded(TypedDict):
 
 
 Event = Annotated[
-    StepDrafted | StepJudged | StepUnsure | StepRejected | StepKept | AnswerToken | ReasoningEnded,
+    StepDrafted
+    | StepJudged
+    | StepUnsure
+    | StepRejected
+    | StepKept
+    | AnswerToken
+    | ToolCallBegun
+    | ToolCallToken
+    | ReasoningEnded,
     Discriminator("event"),
 ]
 """Any of them; `pydantic.TypeAdapter(Event)` checks one, and gives their JSON schema."""

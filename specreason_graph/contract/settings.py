@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from specreason_graph.contract.errors import checked
+from specreason_graph.contract.tools import CHOICES, Tool, name_of
 
 ScoreMethod = Literal["greedy", "mean", "median"]
 Role = Literal["base", "draft"]
@@ -72,6 +73,11 @@ class Settings(BaseModel):
         default=8192, ge=1, description="Tokens of kept reasoning before the answer is forced"
     )
     answer_budget: int = Field(default=1024, ge=1, description="Tokens of the answer")
+    turn_reasoning_budget: int | None = Field(
+        default=None,
+        ge=0,
+        description="Tokens of kept reasoning behind one message of the user, over all runs between tool calls",
+    )
     step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
     max_steps: int = Field(default=500, ge=1, le=MAX_STEPS, description="Kept steps before the answer is forced")
     loop_detection: bool = Field(
@@ -114,6 +120,38 @@ class Settings(BaseModel):
         description="Texts that end the answer and are left out of it; the reasoning may hold them",
         json_schema_extra={"langgraph_nodes": ["finalize"]},
     )
+
+    tools: tuple[Tool, ...] = Field(
+        default=(),
+        description="Tools that base may call in place of an answer: LangChain tools, functions, pydantic models, or "
+        "OpenAI's dicts. Both models know them while they reason",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+    tool_choice: str = Field(
+        default="auto",
+        description="`auto`: an answer or calls, as base likes; `none`: an answer; `required`: calls; or a tool's name",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+    parallel_tool_calls: bool = Field(
+        default=True,
+        description="Whether one reply may hold several calls",
+        json_schema_extra={"langgraph_nodes": ["finalize"]},
+    )
+    boxed: bool = Field(
+        default=False, description="Ask for the final answer within \\boxed{}, as graded problems need it"
+    )
+
+    @model_validator(mode="after")
+    def _tools_that_can_be_called(self) -> Self:
+        names = [name_of(tool) for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise ValueError(f"tools: two have one name ({', '.join(sorted(names))})")
+        if self.tool_choice not in (*CHOICES, *names):
+            known = ", ".join((*CHOICES, *names))
+            raise ValueError(f"tool_choice: there is no tool {self.tool_choice!r}; take one of {known}")
+        if self.tool_choice == "required" and not names:
+            raise ValueError("tool_choice: required, but there are no tools")
+        return self
 
     @model_validator(mode="after")
     def _room_for_reasoning(self) -> Self:

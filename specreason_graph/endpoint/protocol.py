@@ -9,8 +9,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-ChatMessage = Mapping[str, str]
-"""`{"role": …, "content": …}`."""
+ChatMessage = Mapping[str, Any]
+"""`role` and `content`; `name` where it has one; of the assistant `reasoning` and `tool_calls` (OpenAI's shape, arguments
+as JSON text), of a tool's result `tool_call_id`."""
 
 Ending = Literal["boundary", "close", "end_of_turn", "length"]
 """Why a generation stopped: step boundary, the marker that closes reasoning, end of turn, or the token cap."""
@@ -59,6 +60,8 @@ class Form:
     """JSON schema that it has to satisfy."""
     stop: Sequence[str] = ()
     """Texts that end it; four at most."""
+    choices: Sequence[str] = ()
+    """It has to be one of these texts."""
 
 
 FREE = Form()
@@ -139,8 +142,16 @@ class Endpoint(Protocol):
     async def card(self) -> ModelCard:
         """The model's name and context length (looked up once)."""
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
-        """Ids of the conversation with the opening of the assistant's turn behind it; `template` are its variables."""
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
+        """Ids of the conversation with the opening of the assistant's turn behind it.
+
+        Args:
+            messages: the conversation.
+            template: variables of the chat template.
+            tools: what the model is told of them, in OpenAI's shape.
+        """
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """Token ids of a text alone, without BOS; control tokens are read as such only with `control`."""
