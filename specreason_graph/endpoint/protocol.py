@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 ChatMessage = Mapping[str, Any]
-"""`role` and `content`; `name` where it has one; of the assistant `reasoning` and `tool_calls` (OpenAI's shape, arguments
-as JSON text), of a tool's result `tool_call_id`."""
+"""`role` and `content`, and a `name` where it has one; of the assistant `reasoning` and `tool_calls` (OpenAI's shape,
+arguments as JSON text); of a tool's result its `tool_call_id`."""
 
 Ending = Literal["boundary", "close", "end_of_turn", "length"]
 """Why a generation stopped: step boundary, the marker that closes reasoning, end of turn, or the token cap."""
