@@ -10,7 +10,7 @@ from specreason_graph.models.presets import Preset
 
 async def cue(pair: Pair, live: LiveRun, settings: Settings, preset: Preset, *, mid_line: bool = False) -> list[int]:
     """The preset's cue, and what tells of a schema; behind a step that was cut it begins a line of its own."""
-    role, text = settings.answer_by, "\n" * mid_line + preset.cue(settings.answer_schema)
+    role, text = settings.answer_by, "\n" * mid_line + preset.cue(settings.answer_schema, boxed=settings.boxed)
     if settings.answer_schema is None:
         return await pair.cue(role, text)
     if (role, text) not in live.cues:  # a schema is its run's own, and may be large

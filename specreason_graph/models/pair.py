@@ -138,7 +138,7 @@ class Pair:
         endpoint = self.endpoint(role)
         behind = await endpoint.encode(await self._behind_assistant(endpoint, preset, "?"), control=True)
         marker = None
-        if preset.close:
+        if preset.close and preset.kind == "thinking":  # a text is found where it is read
             ids = (await endpoint.encode(preset.close, control=True)).ids
             if len(ids) != 1:
                 raise ConfigError(

@@ -14,8 +14,9 @@ def test_a_preset_names_its_source_and_a_judge_whose_range_holds_its_threshold(p
     low, high = CATALOG.judge(preset.judge).bounds
     assert preset.source
     assert preset.threshold is None or low <= preset.threshold <= high
-    assert "{question}" in preset.prompt
-    assert bool(preset.open) == bool(preset.close) == (preset.kind == "thinking")
+    assert all("{question}" in preset.wording(boxed).prompt for boxed in (True, False))
+    assert preset.close
+    assert bool(preset.open) == (preset.kind == "thinking")
 
 
 @pytest.mark.parametrize("judge", CATALOG.judges.values(), ids=lambda judge: judge.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -53,6 +53,17 @@ class Judge(BaseModel):
         return (0.0, len(self.labels) - 1.0) if self.kind == "labels" else (float("-inf"), 0.0)
 
 
+class Wording(NamedTuple):
+    """What a pair is told about one question, and how its reasoning becomes an answer."""
+
+    prompt: str
+    """The user turn; {question} is what was asked."""
+    answer_cue: str
+    """Put behind the reasoning to have the answer written."""
+    close: str
+    """What closes the reasoning; empty: one that ends its turn has answered in its last step."""
+
+
 class Preset(BaseModel):
     """How a pair reasons."""
 
@@ -64,10 +75,15 @@ class Preset(BaseModel):
     base: str = Field(default="", description="Part of the base model's name, for finding the preset")
     draft: str = Field(default="", description="Part of the draft model's name")
     prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
+    boxed_prompt: str = Field(default="", description="The user turn that asks for \\boxed{}; empty: as `prompt`")
     boundary: str = "\n\n"
     open: str = Field(default="", description="Opens the reasoning, where the chat template does not")
-    close: str = Field(default="", description="Marker that closes the reasoning; one token")
+    close: str = Field(
+        default="",
+        description="Closes the reasoning: one token of thinking models, a text at a line's beginning of instruct ones",
+    )
     answer_cue: str = Field(description="Put behind reasoning to have the answer written")
+    boxed_cue: str = Field(default="", description="The same behind `boxed_prompt`; empty: as `answer_cue`")
     judge: str = "paper"
     threshold: float | None = Field(default=None, description="None takes the judge's own")
     policy: str | None = Field(default=None, description="Fitted policy of this pair; None: threshold on the score")
@@ -75,10 +91,17 @@ class Preset(BaseModel):
     temperature: float = 0.6
     top_p: float = 0.95
 
-    def cue(self, schema: Mapping[str, Any] | None) -> str:
+    def wording(self, boxed: bool) -> Wording:
+        """What is asked and how it is answered; `boxed` is for graded problems, where instruct models close nothing."""
+        if not (boxed and self.boxed_prompt):
+            return Wording(self.prompt, self.answer_cue, self.close)
+        close = self.close if self.kind == "thinking" else ""
+        return Wording(self.boxed_prompt, self.boxed_cue or self.answer_cue, close)
+
+    def cue(self, schema: Mapping[str, Any] | None, *, boxed: bool) -> str:
         """What has the answer begin: it closes the reasoning of thinking models, and tells all of a schema."""
         if schema is None:
-            return self.answer_cue
+            return self.wording(boxed).answer_cue
         close = self.answer_cue if self.kind == "thinking" else "\n"
         return f"{close}The answer as JSON that satisfies this schema: {json.dumps(schema)}\n\n"
 
