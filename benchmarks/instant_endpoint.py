@@ -88,7 +88,9 @@ class InstantEndpoint:
         """A context for any run."""
         return ModelCard(f"instant-{self._role}", 1_000_000)
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """As a thinking model's template."""
         return _TOKENIZER.encode(render("think", messages))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from copy import copy
@@ -28,6 +29,7 @@ from specreason_graph.endpoint.protocol import (
 from specreason_graph.endpoint.slots import Slots
 from specreason_graph.endpoint.spelling import Speech, Spelling, sliced
 
+_SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]')  # what does not stand for itself in a literal of a grammar
 _FORCE = 1000.0  # logits; no model's come near
 
 
@@ -73,13 +75,17 @@ class LlamaCppEndpoint:
             raise ConfigError(f"{self.name} serves {served}, not model {self._wanted!r}")
         return ModelCard(served, context), Slots(max(slots, 1))
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """`/apply-template`, which strips the BOS token, then `/tokenize`, which is asked to add it."""
         body = {
-            "messages": list(messages),
+            "messages": [_named(message) for message in messages],
             "add_generation_prompt": True,
             "chat_template_kwargs": dict(template),
         }
+        if tools:
+            body["tools"] = list(tools)
         with self._http.shape("/apply-template or /tokenize"):
             text = (await self._http.post("/apply-template", body))["prompt"]
             tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
@@ -133,6 +139,8 @@ class LlamaCppEndpoint:
         }
         if form.schema is not None:
             body["json_schema"] = form.schema
+        elif form.choices:
+            body["grammar"] = f"root ::= {' | '.join(map(_literal, form.choices))}"
         held, told, last, speech = Held(), 0, None, Speech(self._spelling)
         with await self._slot(prompt) as slot:
             async with aclosing(self._http.events(PATH, body | {"id_slot": slot})) as events:
@@ -197,3 +205,13 @@ class LlamaCppEndpoint:
         encoded = await self._characters.get(text, lambda: self.encode(text))
         lowest = min(held.logprobs)
         return [Token(token, lowest, piece) for token, piece in zip(encoded.ids, encoded.texts, strict=True)]
+
+
+def _named(message: ChatMessage) -> ChatMessage:
+    """A message with its reasoning under the name that it has here."""
+    return {("reasoning_content" if field == "reasoning" else field): value for field, value in message.items()}
+
+
+def _literal(text: str) -> str:
+    """A text as GBNF spells it."""
+    return '"' + _SPECIAL.sub(lambda found: f"\\x{ord(found[0]):02X}", text) + '"'

@@ -61,7 +61,15 @@ class Form:
     stop: Sequence[str] = ()
     """Texts that end it; four at most."""
     choices: Sequence[str] = ()
-    """It has to be one of these texts."""
+    """It has to be one of these texts.
+
+    Raises:
+        ValueError: a form has both a schema and choices.
+    """
+
+    def __post_init__(self) -> None:
+        if self.schema is not None and self.choices:
+            raise ValueError("an answer has a schema or choices, not both")
 
 
 FREE = Form()

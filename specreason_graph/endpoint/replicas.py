@@ -79,9 +79,11 @@ class Replicas:
         cards = list(self._cards.values())
         return ModelCard(cards[0].name, min(card.context for card in cards))
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """By the first server that answers."""
-        return await self._ask(lambda server: server.render(messages, template))
+        return await self._ask(lambda server: server.render(messages, template, tools))
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """By the first server that answers."""

@@ -79,13 +79,17 @@ class VllmEndpoint:
             raise self._http.malformed("/v1/models gives no max_model_len")
         return ModelCard(name, context)
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """`POST /tokenize` with messages."""
         body = {
             "messages": list(messages),
             "add_generation_prompt": True,
             "chat_template_kwargs": dict(template),
         }
+        if tools:
+            body["tools"] = list(tools)
         return (await self._tokenized(body))[0]
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
@@ -145,6 +149,8 @@ class VllmEndpoint:
         }
         if form.schema is not None:
             body["structured_outputs"] = {"json": form.schema}
+        elif form.choices:
+            body["structured_outputs"] = {"choice": list(form.choices)}
         speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), _Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
         known = Usage(len(prompt), None, 0)

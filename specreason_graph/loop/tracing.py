@@ -128,9 +128,11 @@ class TracedEndpoint:
         """As of the endpoint."""
         return await self._endpoint.card()
 
-    async def render(self, messages: Sequence[ChatMessage], template: Mapping[str, Any]) -> list[int]:
+    async def render(
+        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """As of the endpoint; no model is asked."""
-        return await self._endpoint.render(messages, template)
+        return await self._endpoint.render(messages, template, tools)
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """As of the endpoint; no model is asked."""
