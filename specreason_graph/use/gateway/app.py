@@ -12,8 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import add_ai_message_chunks
+from langchain_core.messages import AIMessage
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
@@ -65,10 +64,13 @@ async def _model(name: str, gateway: Served) -> dict[str, Any]:
 
 @_keyed.post("/chat/completions")
 async def _chat_completions(asked: ChatRequest, request: Request, gateway: Served) -> Response:
-    run, envelope = await gateway.begin(asked), Envelope(asked.model)
+    envelope = Envelope(asked.model)
+    if not asked.stream:
+        whole = await gateway.whole(asked)
+        async with _stopped_by_leaving(request, whole):
+            return JSONResponse(envelope.completion([reply async for reply in whole.items() if reply]))
+    run = await gateway.streamed(asked)
     async with _stopped_by_leaving(request, run):
-        if not asked.stream:
-            return JSONResponse(envelope.completion(await _whole(run, asked.n)))
         await run.begun(gateway.keep_alive)  # what is wrong with the request is told by the status, not in a stream
     events = _events(run.items(gateway.keep_alive), envelope, include_usage=asked.stream_options.include_usage)
     return StreamingResponse(
@@ -93,7 +95,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 @asynccontextmanager
-async def _stopped_by_leaving(request: Request, run: Job[Piece]) -> AsyncIterator[None]:
+async def _stopped_by_leaving(request: Request, run: Job[Any]) -> AsyncIterator[None]:
     """Stop the run when its client leaves; a streamed response sees to that itself."""
 
     async def watch() -> None:
@@ -108,18 +110,9 @@ async def _stopped_by_leaving(request: Request, run: Job[Piece]) -> AsyncIterato
         watching.cancel()
 
 
-async def _whole(run: Job[Piece], n: int) -> list[AIMessage]:
-    pieces: list[list[AIMessageChunk]] = [[] for _ in range(n)]
-    async for told in run.items():
-        if told is not None:
-            pieces[told[0]].append(told[1])
-    return [add_ai_message_chunks(*of_choice) for of_choice in pieces]
-
-
 async def _events(
     pieces: AsyncIterator[Piece | None], envelope: Envelope, *, include_usage: bool
 ) -> AsyncIterator[str]:
-    begun: set[int] = set()
     endings: list[AIMessage] = []
     try:
         async for told in pieces:
@@ -127,8 +120,7 @@ async def _events(
                 yield _KEEP_ALIVE
                 continue
             index, piece = told
-            yield _event(envelope.chunk(index, piece, first=index not in begun))
-            begun.add(index)
+            yield _event(envelope.chunk(index, piece))
             if piece.chunk_position == "last":
                 endings.append(piece)
     except Exception as error:

@@ -63,7 +63,7 @@ def refusal(error: Exception) -> Refusal:
         case NoRoom() | ContextOverflow():
             return Refusal(400, message, param="messages", code="context_length_exceeded")
         case ConfigError():
-            name = message.partition(":")[0]
+            name = message.partition(":")[0].partition(".")[0]  # of a list, the place in it follows
             return Refusal(400, message, param=name if name in _PARAMS else None)
         case EndpointUnreachable():
             return Refusal(503, message, code="model_unreachable")

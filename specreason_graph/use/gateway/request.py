@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from specreason_graph.contract.errors import checked
 from specreason_graph.contract.settings import Settings
-
-_MESSAGES = {"system": SystemMessage, "developer": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-
-
-class Message(BaseModel):
-    """One message; of earlier answers, the reasoning is not read again."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str
-
-    @field_validator("content", mode="before")
-    @classmethod
-    def _joined(cls, content: Any) -> Any:
-        """The text of a list of parts."""
-        if not isinstance(content, list):
-            return content
-        for part in content:
-            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-                kind = part.get("type") if isinstance(part, dict) else part
-                raise ValueError(f"raw completions carry text only, not {kind!r}; leave it out")
-        return "".join(part["text"] for part in content)
+from specreason_graph.contract.tools import CHOICES
+from specreason_graph.use.gateway.effort import Effort, budgets
+from specreason_graph.use.gateway.messages import OLD_CALLS, Message, check_order
 
 
 class JsonSchema(BaseModel):
@@ -58,6 +40,13 @@ class ResponseFormat(BaseModel):
         return {"type": "object"} if self.type == "json_object" else None
 
 
+class FunctionTool(BaseModel):
+    """A tool; its function is looked at where all tools are."""
+
+    type: Literal["function"]
+    function: dict[str, Any]
+
+
 class StreamOptions(BaseModel):
     """Of a streamed reply."""
 
@@ -79,8 +68,13 @@ class ChatRequest(BaseModel):
     response_format: ResponseFormat = ResponseFormat(type="text")
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    tools: Any = None
+    tools: list[FunctionTool] = Field(default_factory=list)
+    tool_choice: str | None = None
+    """One of `CHOICES`, or a tool's name."""
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Effort | None = None
     functions: Any = None
+    function_call: Any = None
     logprobs: Any = None
     top_logprobs: Any = None
     echo: Any = None
@@ -102,14 +96,28 @@ class ChatRequest(BaseModel):
         texts = stop if isinstance(stop, list) else [stop]
         return [text for place, text in enumerate(texts) if text is not None and text not in texts[:place]]
 
-    @field_validator("tools", "functions")
+    @field_validator("messages")
     @classmethod
-    def _no_tools(cls, value: Any) -> None:
+    def _results_behind_calls(cls, messages: list[Message]) -> list[Message]:
+        return check_order(messages)
+
+    @field_validator("tool_choice", mode="before")
+    @classmethod
+    def _its_name(cls, choice: Any) -> str:
+        match choice:
+            case str() if choice in CHOICES:
+                return choice
+            case {"type": "function", "function": {"name": str(name)}}:
+                return name
+            case {"type": "allowed_tools"}:
+                raise ValueError("allowed_tools are not served here: send those tools alone")
+        raise ValueError(f'take one of {", ".join(CHOICES)}, or {{"type": "function", "function": {{"name": …}}}}')
+
+    @field_validator("functions", "function_call")
+    @classmethod
+    def _nothing_old(cls, value: Any) -> None:
         if value:
-            raise ValueError(
-                "raw completions carry no tool calls; use SpecReason as the planner or as a tool of an agent whose "
-                "own model calls tools"
-            )
+            raise ValueError(OLD_CALLS)
 
     @field_validator("logprobs", "top_logprobs", "echo", "audio")
     @classmethod
@@ -119,7 +127,7 @@ class ChatRequest(BaseModel):
 
     def chat(self) -> list[BaseMessage]:
         """The conversation."""
-        return [_MESSAGES[message.role](message.content) for message in self.messages]
+        return [message.as_langchain() for message in self.messages]
 
     def settings(self, defaults: Settings, pair: str, longest_answer: int) -> Settings:
         """What this run is to go by.
@@ -142,6 +150,10 @@ class ChatRequest(BaseModel):
             "seed": self.seed,
             "answer_stop": tuple(self.stop) or None,
             "answer_schema": self.response_format.schema_of_answer,
+            "tools": tuple(tool.model_dump() for tool in self.tools) or None,
+            "tool_choice": self.tool_choice,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            **(budgets(self.reasoning_effort, defaults) if self.reasoning_effort else {}),
         }
         given = {name: value for name, value in asked.items() if value is not None}
         return checked(Settings, {**defaults.model_dump(exclude_unset=True), **given, **self.specreason})

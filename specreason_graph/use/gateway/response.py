@@ -12,6 +12,11 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from specreason_graph.use.gateway.calls import StreamedCalls, invalid, whole
+
+_OURS_ALONE = "tokens"
+"""Ids of all that was written, for a next run of the same process; large, and of no use to a client."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -20,13 +25,15 @@ class Envelope:
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
+    _calls: dict[int, StreamedCalls] = field(default_factory=dict)
+    """Of each choice that a stream has begun."""
 
     def completion(self, replies: Sequence[AIMessage]) -> dict[str, Any]:
         """The whole reply."""
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", **_texts(reply), "content": reply.content},
+                "message": {"role": "assistant", **_reasoning(reply), **_acted(reply)},
                 "logprobs": None,
                 **_ending(reply),
             }
@@ -34,9 +41,16 @@ class Envelope:
         ]
         return self._document("chat.completion", choices, usage=usage(replies))
 
-    def chunk(self, index: int, piece: AIMessageChunk, *, first: bool) -> dict[str, Any]:
-        """A piece of one choice."""
-        delta = {**({"role": "assistant"} if first else {}), **_texts(piece)}
+    def chunk(self, index: int, piece: AIMessageChunk) -> dict[str, Any]:
+        """The next piece of one choice."""
+        first = index not in self._calls
+        told = self._calls.setdefault(index, StreamedCalls()).deltas(piece)
+        delta = {
+            **({"role": "assistant"} if first else {}),
+            **_reasoning(piece),
+            **({"content": piece.content} if piece.content else {}),
+            **({"tool_calls": told} if told else {}),
+        }
         choice = {"index": index, "delta": delta, "logprobs": None, **_ending(piece)}
         return self._document("chat.completion.chunk", [choice])
 
@@ -69,17 +83,25 @@ def usage(endings: Sequence[AIMessage]) -> dict[str, Any]:
     }
 
 
-def _texts(message: AIMessage) -> dict[str, Any]:
-    """Reasoning under both names that clients look for."""
+def _reasoning(message: AIMessage) -> dict[str, Any]:
+    """Under both names that clients look for."""
     reasoning = message.additional_kwargs.get("reasoning_content")
-    return {
-        **({"reasoning_content": reasoning, "reasoning": reasoning} if reasoning else {}),
-        **({"content": message.content} if message.content else {}),
-    }
+    return {"reasoning_content": reasoning, "reasoning": reasoning} if reasoning else {}
+
+
+def _acted(message: AIMessage) -> dict[str, Any]:
+    """What was said, and the calls."""
+    calls = whole(message)
+    return {"content": message.content or None, "tool_calls": calls} if calls else {"content": message.content}
 
 
 def _ending(message: AIMessage) -> dict[str, Any]:
     about = message.response_metadata
     if "finish_reason" not in about:
         return {"finish_reason": None}
-    return {"finish_reason": about["finish_reason"], "specreason": about["specreason"]}
+    figures = {name: value for name, value in about["specreason"].items() if name != _OURS_ALONE}
+    unmade = invalid(message)
+    return {
+        "finish_reason": about["finish_reason"],
+        "specreason": {**figures, **({"invalid_tool_calls": unmade} if unmade else {})},
+    }

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import SecretStr
 
 from specreason_graph.contract.config import PairConfig
@@ -45,21 +45,23 @@ class Gateway:
     """Seconds of silence in a stream."""
     started: int = field(default_factory=lambda: int(time.time()))
 
-    async def begin(self, request: ChatRequest) -> Job[Piece]:
-        """Have a request answered.
+    async def whole(self, request: ChatRequest) -> Job[AIMessage]:
+        """Have a request answered, one reply a choice.
 
         Raises:
             ConfigError: it asks for something impossible.
             EndpointError: a server of the pair failed while being asked about its model.
             Refusal: there is no such model, or too many requests wait already.
         """
-        pair = str(request.specreason.get("pair", self._pair(request.model)))
-        if pair not in self.pairs:
-            raise ConfigError(f"pair: there is no {pair!r}; configured are {', '.join(sorted(self.pairs))}")
-        context = await self._context(self.pairs[pair])
-        longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
-        settings = request.settings(self.settings, pair, longest_answer)
-        return self.jobs.begin(self._replies(request, settings))
+        return self.jobs.begin(self._replies(request, await self._settings(request)))
+
+    async def streamed(self, request: ChatRequest) -> Job[Piece]:
+        """Have it answered in pieces, one choice after the other.
+
+        Raises:
+            ConfigError: as above, and all the others.
+        """
+        return self.jobs.begin(self._pieces(request, await self._settings(request)))
 
     async def cards(self) -> list[dict[str, Any]]:
         """What is served, as `/v1/models` lists it; a pair whose servers were never reached is left out.
@@ -101,12 +103,27 @@ class Gateway:
     async def _context(self, pair: Pair) -> int:
         return min(card.context for card in (await pair.cards()).values())
 
-    async def _replies(self, request: ChatRequest, settings: Settings) -> AsyncIterator[Piece]:
-        """One choice after the other, each with a seed of its own."""
+    async def _settings(self, request: ChatRequest) -> Settings:
+        pair = str(request.specreason.get("pair", self._pair(request.model)))
+        if pair not in self.pairs:
+            raise ConfigError(f"pair: there is no {pair!r}; configured are {', '.join(sorted(self.pairs))}")
+        context = await self._context(self.pairs[pair])
+        longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
+        return request.settings(self.settings, pair, longest_answer)
+
+    async def _replies(self, request: ChatRequest, settings: Settings) -> AsyncIterator[AIMessage]:
         for index in range(request.n):
-            changes = {**settings.model_dump(exclude_unset=True), "seed": settings.seed + index}
-            async for piece in self.model.astream(request.chat(), **changes):
+            yield await self.model.ainvoke(request.chat(), **_of_choice(settings, index))
+
+    async def _pieces(self, request: ChatRequest, settings: Settings) -> AsyncIterator[Piece]:
+        for index in range(request.n):
+            async for piece in self.model.astream(request.chat(), **_of_choice(settings, index)):
                 yield index, piece
+
+
+def _of_choice(settings: Settings, index: int) -> dict[str, Any]:
+    """Each choice has a seed of its own."""
+    return {**settings.model_dump(exclude_unset=True), "seed": settings.seed + index}
 
 
 @asynccontextmanager

@@ -1,0 +1,133 @@
+"""The messages of a request: from OpenAI's shapes to LangChain's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, Self
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.tool import tool_call
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+OLD_CALLS = "an old name of OpenAI's: send tools and tool_choice, calls as tool_calls, and their results as role tool"
+
+
+class Function(BaseModel):
+    """What a call calls, with its arguments as JSON text."""
+
+    name: str = Field(min_length=1)
+    arguments: str = ""
+
+    @field_validator("arguments")
+    @classmethod
+    def _an_object(cls, text: str) -> str:
+        try:
+            found = json.loads(text or "{}")
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(f"the arguments of a call are a JSON object as text, not {text[:80]!r}")
+        return text
+
+
+class Call(BaseModel):
+    """A call that an assistant's message makes."""
+
+    id: str = Field(min_length=1)
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class Message(BaseModel):
+    """One message; a null is as good as nothing."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    """The same under its other name."""
+    tool_calls: list[Call] = Field(default_factory=list)
+    tool_call_id: str | None = None
+    function_call: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, message: Any) -> Any:
+        if not isinstance(message, dict):
+            return message
+        return {name: value for name, value in message.items() if value is not None}
+
+    @field_validator("role", "function_call", mode="before")
+    @classmethod
+    def _nothing_old(cls, value: Any) -> Any:
+        if value == "function" or isinstance(value, dict):
+            raise ValueError(OLD_CALLS)
+        return value
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _texts_joined(cls, content: Any) -> Any:
+        """Parts that are all text are one text; others are handed on, and refused where they have to be looked at."""
+        if isinstance(content, str):
+            return content
+        if not isinstance(content, list):
+            raise ValueError("a content is a text or a list of parts")
+        for part in content:
+            if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+                raise ValueError(f"a part is an object with a type, not {str(part)[:80]!r}")
+            if part["type"] == "text" and not isinstance(part.get("text"), str):
+                raise ValueError("a part of type text has a text")
+        return "".join(part["text"] for part in content) if _all_text(content) else content
+
+    @model_validator(mode="after")
+    def _has_what_its_role_needs(self) -> Self:
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"a message of role {self.role} has a content")
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("a message of role tool has the tool_call_id of the call that it answers")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError(f"tool_calls are made by role assistant, not {self.role}")
+        ids = [call.id for call in self.tool_calls]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f"tool_calls: two have one id ({', '.join(sorted(ids))})")
+        return self
+
+    def as_langchain(self) -> BaseMessage:
+        """The same as a message of LangChain's."""
+        content: Any = self.content or ""
+        match self.role:
+            case "system" | "developer":
+                return SystemMessage(content, name=self.name)
+            case "user":
+                return HumanMessage(content, name=self.name)
+            case "tool":
+                return ToolMessage(content, name=self.name, tool_call_id=self.tool_call_id)
+        reasoning = self.reasoning_content or self.reasoning
+        calls = [(call.function, call.id) for call in self.tool_calls]
+        return AIMessage(
+            content,
+            name=self.name,
+            tool_calls=[tool_call(name=it.name, args=json.loads(it.arguments or "{}"), id=id) for it, id in calls],
+            additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+        )
+
+
+def check_order(messages: list[Message]) -> list[Message]:
+    """A tool's result stands behind its call.
+
+    Raises:
+        ValueError: one does not.
+    """
+    called: set[str] = set()
+    for place, message in enumerate(messages):
+        called.update(call.id for call in message.tool_calls)
+        if message.role == "tool" and message.tool_call_id not in called:
+            raise ValueError(
+                f"the result at {place} answers {message.tool_call_id!r}, which no call before it has as id"
+            )
+    return messages
+
+
+def _all_text(parts: list[dict[str, Any]]) -> bool:
+    return all(part["type"] == "text" for part in parts)
