@@ -63,8 +63,7 @@ def refusal(error: Exception) -> Refusal:
         case NoRoom() | ContextOverflow():
             return Refusal(400, message, param="messages", code="context_length_exceeded")
         case ConfigError():
-            name = message.partition(":")[0].partition(".")[0]  # of a list, the place in it follows
-            return Refusal(400, message, param=name if name in _PARAMS else None)
+            return Refusal(400, message, param=_param(message))
         case EndpointUnreachable():
             return Refusal(503, message, code="model_unreachable")
         case EndpointTimeout():
@@ -72,6 +71,12 @@ def refusal(error: Exception) -> Refusal:
         case EndpointError():
             return Refusal(502, message, code="model_failed")
     return Refusal(500, "internal error; the gateway's log has it", code="internal_error")
+
+
+def _param(message: str) -> str | None:
+    """What a message begins with, or says behind the name of all settings; of a list, the place in it follows."""
+    names = (part.partition(".")[0] for part in message.split(": ")[:2])
+    return next((name for name in names if name in _PARAMS), None)
 
 
 def _malformed(error: RequestValidationError) -> Refusal:

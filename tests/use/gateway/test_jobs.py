@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 
 from specreason_graph import ChatSpecReason
 
@@ -102,8 +102,12 @@ async def test_a_failure_that_nobody_foresaw_is_an_internal_error_and_tells_noth
         yield AIMessageChunk(content="some text")
         raise RuntimeError("a secret")
 
+    async def broken_at_once(*_: Any, **__: Any) -> AIMessage:
+        raise RuntimeError("a secret")
+
     async with served() as it, it.http as http:
         monkeypatch.setattr(ChatSpecReason, "astream", broken)
+        monkeypatch.setattr(ChatSpecReason, "ainvoke", broken_at_once)
         whole = await http.post("/v1/chat/completions", json=asking())
         assert (whole.status_code, whole.json()["error"]["code"]) == (500, "internal_error")
         assert "a secret" not in whole.text

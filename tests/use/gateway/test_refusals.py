@@ -15,6 +15,29 @@ from .served import KEY, QUESTION, Served, asking, served
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+def named(name: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A tool."""
+    function = {"name": name, "parameters": parameters or {"type": "object", "properties": {}}}
+    return {"type": "function", "function": function}
+
+
+def choice(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def calling(*arguments: str) -> dict[str, Any]:
+    """An assistant's message with calls, all of one id."""
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": it}} for it in arguments]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def old_call() -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+
+
+TOOL = named("weather")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def it() -> AsyncIterator[Served]:
     """One gateway for all: none of these requests does anything."""
@@ -39,8 +62,24 @@ async def test_nothing_is_served_without_the_key(it: Served, key: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "param", "says"),
     [
-        ({"tools": [{"type": "function"}]}, 400, "tools", "raw completions carry no tool calls"),
-        ({"functions": [{"name": "f"}]}, 400, "functions", "raw completions carry no tool calls"),
+        ({"tools": [{"type": "function"}]}, 400, "tools", "tools.0.function: Field required"),
+        ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, 400, "tools", "should be 'function'"),
+        ({"tools": [TOOL, TOOL]}, 400, "tools", "two have one name (weather, weather)"),
+        ({"tools": [named("two words")]}, 400, "tools", "a tool's name has letters, digits"),
+        ({"tools": [named("f", {"type": "array"})]}, 400, "tools", "f: the parameters of a tool are"),
+        ({"tools": [TOOL], "tool_choice": "weather"}, 400, "tool_choice", "take one of auto, none, required, or {"),
+        ({"tools": [TOOL], "tool_choice": choice("nobody")}, 400, "tool_choice", "there is no tool 'nobody'"),
+        ({"tool_choice": "required"}, 400, "tool_choice", "there are no tools"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}},
+            400,
+            "tool_choice",
+            "send those tools alone",
+        ),
+        ({"parallel_tool_calls": "seldom"}, 400, "parallel_tool_calls", "valid boolean"),
+        ({"functions": [{"name": "f"}]}, 400, "functions", "send tools and tool_choice"),
+        ({"function_call": "auto"}, 400, "function_call", "send tools and tool_choice"),
+        ({"reasoning_effort": "extreme"}, 400, "reasoning_effort", "'minimal', 'low', 'medium'"),
         ({"logprobs": True}, 400, "logprobs", "not served here"),
         ({"top_logprobs": 3}, 400, "top_logprobs", "not served here"),
         ({"echo": True}, 400, "echo", "not served here"),
@@ -48,10 +87,29 @@ async def test_nothing_is_served_without_the_key(it: Served, key: str) -> None:
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
             400,
             "messages",
-            "text only, not 'image_url'",
+            "only text can be reasoned about here, not image_url",
         ),
         ({"messages": []}, 400, "messages", "at least 1"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages", "messages.0.role"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}]},
+            400,
+            "messages",
+            "messages.0: a message of role tool has the",
+        ),
+        (
+            {"messages": [*QUESTION, {"role": "tool", "tool_call_id": "a", "content": "x"}]},
+            400,
+            "messages",
+            "the result at 1 answers 'a', which no call before it has as id",
+        ),
+        ({"messages": [{"role": "function", "name": "f", "content": "x"}]}, 400, "messages", "as role tool"),
+        ({"messages": [*QUESTION, old_call()]}, 400, "messages", "calls as tool_calls"),
+        ({"messages": [*QUESTION, calling("{")]}, 400, "messages", "a JSON object as text, not '{'"),
+        ({"messages": [*QUESTION, calling("[]")]}, 400, "messages", "a JSON object as text, not '[]'"),
+        ({"messages": [*QUESTION, calling("{}", "{}")]}, 400, "messages", "two have one id (call_1, call_1)"),
+        ({"messages": [{**calling("{}"), "role": "user", "content": "x"}]}, 400, "messages", "made by role assistant"),
+        ({"messages": [{"role": "user", "content": None}]}, 400, "messages", "a message of role user has a content"),
+        ({"messages": [{"role": "user", "content": ["x"]}]}, 400, "messages", "an object with a type, not x"),
         ({"messages": [*QUESTION, {"role": "assistant", "content": "x"}]}, 400, "messages", "must be the question"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "messages", "the question is empty"),
         ({"model": "gpt-4o"}, 404, "model", "served are default, other, specreason"),

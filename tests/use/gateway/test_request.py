@@ -15,6 +15,10 @@ from .served import BASE, DRAFT, QUESTION, STEPS, asking, served
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"legs": {"type": "integer"}}, "required": ["legs"]}
 
 
+KEPT: dict[str, Any] = {"type": "function", "function": {"name": "legs", "description": "", "parameters": SCHEMA}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "legs", "parameters": SCHEMA, "strict": True}}
+
+
 def settings(**body: Any) -> dict[str, Any]:
     """What is set of a run, beside the name of its pair."""
     chosen = ChatRequest.model_validate(asking(**body)).settings(Settings(), "default", longest_answer=1000)
@@ -31,10 +35,23 @@ def settings(**body: Any) -> dict[str, Any]:
         ({"stop": "\n"}, {"answer_stop": ("\n",)}),
         ({"stop": ["a", None, "b", "a"]}, {"answer_stop": ("a", "b")}),
         (
-            {"stop": None, "temperature": None, "tools": None, "logprobs": False, "tools_": [1], "tool_choice": "none"},
+            {"stop": None, "temperature": None, "tools": None, "logprobs": False, "tools_": [1], "functions": []},
             {},
         ),
-        ({"tools": [], "user": "me", "top_k": 5, "presence_penalty": 1, "reasoning_effort": "high"}, {}),
+        ({"tools": [], "user": "me", "top_k": 5, "presence_penalty": 1, "reasoning_effort": None}, {}),
+        ({"tools": [TOOL]}, {"tools": (KEPT,)}),
+        ({"tools": [TOOL], "tool_choice": "required"}, {"tools": (KEPT,), "tool_choice": "required"}),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "legs"}}},
+            {"tools": (KEPT,), "tool_choice": "legs"},
+        ),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {"tool_choice": "none", "parallel_tool_calls": False}),
+        ({"reasoning_effort": "none"}, {"turn_reasoning_budget": 0}),
+        ({"reasoning_effort": "minimal"}, {"reasoning_budget": 512}),
+        ({"reasoning_effort": "low"}, {"reasoning_budget": 2048}),
+        ({"reasoning_effort": "medium"}, {"reasoning_budget": 8192}),
+        ({"reasoning_effort": "high"}, {"reasoning_budget": 16384}),
+        ({"reasoning_effort": "low", "specreason": {"reasoning_budget": 9}}, {"reasoning_budget": 9}),
         ({"response_format": {"type": "text"}}, {}),
         ({"response_format": {"type": "json_object"}}, {"answer_schema": {"type": "object"}}),
         (
@@ -64,6 +81,14 @@ def test_a_request_comes_over_the_settings_that_the_gateway_was_started_with() -
     asked = ChatRequest.model_validate(asking(temperature=0, specreason={"threshold": 8}))
     chosen = asked.settings(defaults, "other", longest_answer=1000)
     assert (chosen.temperature, chosen.threshold, chosen.first_steps, chosen.pair) == (0, 8, 2, "other")
+
+
+def test_an_effort_is_a_share_of_the_budgets_that_the_gateway_was_started_with() -> None:
+    defaults = Settings(reasoning_budget=1000, turn_reasoning_budget=3000)
+    low = ChatRequest.model_validate(asking(reasoning_effort="low")).settings(defaults, "default", 1000)
+    assert (low.reasoning_budget, low.turn_reasoning_budget) == (250, 750)
+    none = ChatRequest.model_validate(asking(reasoning_effort="none")).settings(defaults, "default", 1000)
+    assert (none.reasoning_budget, none.turn_reasoning_budget) == (1000, 0)
 
 
 async def test_max_tokens_cuts_the_answer_and_not_the_reasoning() -> None:
