@@ -26,6 +26,7 @@ class Fault:
     - `end`: ends a stream in good order, but before its last event.
     - `no_logprobs`, `no_token_ids`: ignores the field `logprobs`, or `return_tokens_as_token_ids`.
     - `ignores_stop`, `ignores_stop_ids`: ignores the field `stop`, or `stop_token_ids`.
+    - `ignores_structured_outputs`: ignores that field, and writes what it likes.
     - `no_token_strs`: answers `/tokenize` without `token_strs` (plan it with `path="/tokenize"`).
     - `no_usage`: ends a stream without the usage that was asked for; a whole answer's usage is null.
     - `null_choices`: `choices` is null in each event or answer.

@@ -40,7 +40,7 @@ def generate(
     held = 0 if request.include_stop_str_in_output else max(map(len, request.stops), default=1) - 1
     decoder = _decoder(model.tokenizer, prompt)
     text, shown = "", 0
-    for count, (token, odds) in enumerate(model.speak(prompt), 1):
+    for count, (token, odds) in enumerate(model.speak(prompt, request.structured_outputs), 1):
         finish: Literal["stop", "length"] | None = None
         stop: str | int | None = None
         if token == model.end_of_turn:

@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from specreason_graph.testing.script import Script, resumed
+from specreason_graph.testing.resume import resumed
+from specreason_graph.testing.script import Script
+from specreason_graph.testing.structure import Structure
 from specreason_graph.testing.template import TemplateName, Turn, turns
 from specreason_graph.testing.tokenizer import END_OF_TURN, THINK, ByteTokenizer
 from specreason_graph.testing.wording import continued, decoded
@@ -39,15 +41,18 @@ class Odds:
 class ScriptedModel:
     """Says a script in the ids of a tokenizer. Sampling is ignored: it says the script at any temperature."""
 
-    def __init__(self, tokenizer: ByteTokenizer, template: TemplateName, script: Script) -> None:
+    def __init__(
+        self, tokenizer: ByteTokenizer, template: TemplateName, script: Script, *, knows_tools: bool = True
+    ) -> None:
         self.tokenizer = tokenizer
         self.template = template
         self.script = script
+        self.knows_tools = knows_tools
         self.end_of_turn = tokenizer.id(END_OF_TURN)
         high = tokenizer.byte_ids[0x80:]  # no text begins with these, so they are nobody's label
         self._fillers = [*high, *(token for token in range(len(tokenizer.spelling)) if token not in high)]
 
-    def speak(self, prompt: Sequence[int]) -> Iterator[tuple[int, Odds]]:
+    def speak(self, prompt: Sequence[int], structure: Structure | None = None) -> Iterator[tuple[int, Odds]]:
         """The ids that come behind a prompt, up to the end of turn, each with the distribution it comes from.
 
         Raises:
@@ -55,10 +60,29 @@ class ScriptedModel:
         """
         *before, last = turns(self.tokenizer, prompt)
         judged = self._judged(before)
+        script = self.script.behind(self._results(before if judged is None else before[:-1]))
         if judged is None:
-            yield from self._write(last.content)
+            yield from self._write(script, last.content, structure)
         else:
-            yield from self._judge(decoded(self.tokenizer.spell(prompt))[0], judged, last.content)
+            labels = script.verdict(decoded(self.tokenizer.spell(prompt))[0], decoded(judged)[0])
+            yield from self._judge(labels, last.content)
+
+    def _results(self, before: Sequence[Turn]) -> int:
+        """How many turns of tools' results there are since the last question; results in a row are one."""
+        count, results = 0, False
+        for turn in reversed(before):
+            if self._is_result(turn):
+                count += not results
+                results = True
+            elif turn.role == "user":
+                break
+            else:
+                results = False
+        return count
+
+    def _is_result(self, turn: Turn) -> bool:
+        mark = self.script.result_mark.encode()
+        return turn.role == "tool" or (turn.role == "user" and turn.content.startswith(mark))
 
     def _judged(self, before: Sequence[Turn]) -> bytes | None:
         """The transcript that the last user turn asks about, if it is a judge's request.
@@ -66,26 +90,27 @@ class ScriptedModel:
         A thinking model is asked about reasoning; of an earlier answer, the template has dropped it.
         """
         match before:
-            case [*_, Turn("assistant", transcript), Turn("user", request)]:
+            case [*_, Turn("assistant", transcript), Turn("user", request)] if not self._is_result(before[-1]):
                 reasons = self.template == "instruct" or transcript.startswith(THINK.encode())
                 return transcript if reasons and self.script.judge_mark in decoded(request)[0] else None
         return None
 
-    def _write(self, content: bytes) -> Iterator[tuple[int, Odds]]:
+    def _write(self, script: Script, content: bytes, structure: Structure | None) -> Iterator[tuple[int, Odds]]:
         said, pending = decoded(content)
         if self.template == "think":
             said = said.removeprefix(f"{THINK}\n")
-        rest = self.script.rest(said, thinking=self.template != "instruct", opens=self.template == "qwen3")
+        rest = script.rest(said, thinking=self.template != "instruct", opens=self.template == "qwen3")
+        if structure is not None:
+            rest = structure.kept(rest.removesuffix(END_OF_TURN))
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         transcript = said + decoder.decode(pending)
         for token in continued(self.tokenizer, said, pending, rest.removesuffix(END_OF_TURN) + END_OF_TURN):
             raw = self.tokenizer.spelling[token]
-            sure, others = self.script.odds(transcript, raw.decode(errors="replace"))
+            sure, others = script.odds(transcript, raw.decode(errors="replace"))
             yield token, self._odds({token: sure}, others)
             transcript += decoder.decode(raw)
 
-    def _judge(self, prompt: str, judged: bytes, prefill: bytes) -> Iterator[tuple[int, Odds]]:
-        labels = self.script.verdict(prompt, decoded(judged)[0])
+    def _judge(self, labels: Mapping[str, float], prefill: bytes) -> Iterator[tuple[int, Odds]]:
         best = max(labels, key=lambda label: labels[label], default="")
         left = self.tokenizer.encode(resumed(best, decoded(prefill)[0]))
         if left == self.tokenizer.encode(best):

@@ -17,6 +17,7 @@ OddKind = Literal[
     "nan_logprobs",
     "ignores_stop",
     "ignores_stop_ids",
+    "ignores_structured_outputs",
 ]
 
 _Document = dict[str, Any]
@@ -51,6 +52,7 @@ IGNORED_FIELDS: Mapping[str, str] = {
     "no_usage": "stream_options",
     "ignores_stop": "stop",
     "ignores_stop_ids": "stop_token_ids",
+    "ignores_structured_outputs": "structured_outputs",
 }
 """The request's field that each kind passes over."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
+from specreason_graph.testing.structure import Structure
 from specreason_graph.testing.tokenizer import ByteTokenizer
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -51,6 +52,7 @@ class CompletionRequest(BaseModel):
     include_stop_str_in_output: bool = False
     logprobs: int | None = None
     return_tokens_as_token_ids: bool | None = None
+    structured_outputs: Structure | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from specreason_graph.testing.resume import called, resumed
 from specreason_graph.testing.tokenizer import CLOSE, THINK
 
 BOUNDARY = "\n\n"
@@ -23,6 +24,13 @@ class Script:
 
     Example:
         Script(["There are 3 cows.", ("3 * 4 = 12 legs.", "So 3 * 4 = 12.")], answer="12", scores=[9, 3])
+
+    A step of an instruct model, or an answer, may hold calls of tools as the model spells them (Qwen's, DeepSeek's and
+    Qwen3-Coder's are known). Where clients write parts of a call themselves, the script goes on behind those.
+
+    Example:
+        call = '<tool_call>\n{"name": "price", "arguments": {"of": "milk"}}\n</tool_call>'
+        Script(["The price is not known."], answer=call, then=[Script(["It is 2."], answer="It costs 2.")])
 
     Raises:
         ValueError: a step holds a blank line, or a probability is none.
@@ -52,12 +60,22 @@ class Script:
     """Text that tells a judge's request from a later question; "" takes any user turn behind an assistant's. Only
     instruct models need it: the others know a judge's request by the reasoning before it."""
 
+    then: Sequence[Script] = ()
+    """What it says behind the first, second, … turn of tools' results since the last question; the last one for all
+    that come later."""
+    result_mark: str = "<tool_response>"
+    """What a user's turn of tools' results begins with; turns of the role `tool` are results, too."""
+
     def __post_init__(self) -> None:
         for wording in () if callable(self.steps) else (w for step in self.steps for w in _wordings(step)):
             if not wording.strip() or BOUNDARY in wording:
                 raise ValueError(f"a step is some text without a blank line, not {wording!r}")
         if not callable(self.confidence) and not 0 < self.confidence <= 1:
             raise ValueError(f"confidence is a probability above 0, not {self.confidence}")
+
+    def behind(self, results: int) -> Script:
+        """The script of a turn, by how many turns of tools' results are before it."""
+        return self.then[min(results, len(self.then)) - 1] if results and self.then else self
 
     def rest(self, transcript: str, *, thinking: bool, opens: bool) -> str:
         """All that is still to come behind a transcript, up to the end of turn.
@@ -72,10 +90,16 @@ class Script:
         opening = f"{THINK}\n" if opens else ""
         if opening and opening.startswith(transcript):
             return opening[len(transcript) :] + self._reasoning(self.steps, "", thinking)
-        if thinking and CLOSE in transcript:
-            return resumed(BOUNDARY + self.answer, transcript.rpartition(CLOSE)[2])
-        if not thinking and self.cue and self.cue in transcript:
-            return resumed(self.answer, transcript.rpartition(self.cue)[2])
+        steps = BOUNDARY.join(_wordings(step)[0] for step in self.steps)
+        texts = [f"{steps}{CLOSE}{BOUNDARY}{self.answer}"] if thinking else [steps, self.answer]
+        mark = CLOSE if thinking else self.cue
+        if mark and mark in transcript:
+            said, answer = transcript.rpartition(mark)[2], BOUNDARY + self.answer if thinking else self.answer
+            left = called(said, [answer, *texts])
+            return resumed(answer, said) if left is None else left
+        left = called(transcript, texts)
+        if left is not None:
+            return left
         return self._reasoning(self.steps, transcript.removeprefix(opening), thinking)
 
     def odds(self, transcript: str, token: str) -> tuple[float, Mapping[str, float]]:
@@ -121,12 +145,3 @@ def _wordings(step: str | Sequence[str]) -> Sequence[str]:
 
 def _count(steps: Sequence[str]) -> int:
     return sum(1 for step in steps if step.strip())
-
-
-def resumed(text: str, said: str) -> str:
-    """What is left of `text` behind something said that may end with a beginning of it.
-
-    Going by the longest such end, a token more of the text in `said` is a token less in what is left.
-    """
-    longest = next((n for n in range(min(len(text), len(said)), 0, -1) if said.endswith(text[:n])), 0)
-    return text[longest:]

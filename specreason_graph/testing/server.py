@@ -46,6 +46,8 @@ class ScriptedServer:
         script: what the model says.
         tokenizer: which of the two tokenizers it has.
         template: its chat template, which also says whether it is a thinking or an instruct model.
+        knows_tools: whether the template knows tools, as Qwen's do; others pass over tools and calls, and write a
+            tool's result as a turn of the role `tool`.
         context: tokens of prompt and output together.
         model: its name.
         api_key: what clients must send as a bearer token under `/v1`; None lets all in.
@@ -69,6 +71,7 @@ class ScriptedServer:
         *,
         tokenizer: TokenizerName = "a",
         template: TemplateName = "instruct",
+        knows_tools: bool = True,
         context: int = 4096,
         model: str = "scripted",
         api_key: str | None = None,
@@ -82,7 +85,7 @@ class ScriptedServer:
         tokens_per_event: int = 1,
         event_seed: int = 0,
     ) -> None:
-        self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script)
+        self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script, knows_tools=knows_tools)
         self.requests: list[Record] = []
         """Every request, in the order they came."""
         self.url = ""

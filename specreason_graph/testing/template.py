@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,24 +13,44 @@ from specreason_graph.testing.tokenizer import BOS, CLOSE, END_OF_TURN, THINK, T
 TemplateName = Literal["instruct", "think", "qwen3"]
 """`instruct` is plain ChatML; `think` opens `<think>`, as QwQ's and R1's do; `qwen3` leaves that to the model.
 
-The latter two drop the think blocks of earlier assistant turns.
+The latter two drop the reasoning of assistant turns before the last question, and keep that of later ones.
 """
+
+_RESULT = "<tool_response>"
+_TOOLS = (
+    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\n<tools>{}\n</tools>\n\n"
+    "For each function call, return a json object with function name and arguments within <tool_call></tool_call> "
+    'XML tags:\n<tool_call>\n{{"name": <function-name>, "arguments": <args-json-object>}}\n</tool_call>'
+)
 
 
 def render(
     template: TemplateName,
-    messages: Sequence[Mapping[str, str]],
+    messages: Sequence[Mapping[str, Any]],
     *,
     add_generation_prompt: bool = True,
     bos: bool = False,
     variables: Mapping[str, Any] | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
+    knows_tools: bool = True,
 ) -> str:
-    """A conversation as one text; of `variables`, `enable_thinking: false` is known to `qwen3`."""
+    """A conversation as one text; of `variables`, `enable_thinking: false` is known to `qwen3`.
+
+    Tools are told, and calls and results spelled, as Qwen's templates do, unless the template `knows_tools` not.
+    """
+    told = _TOOLS.format("".join(f"\n{_json(tool)}" for tool in tools)) if tools and knows_tools else ""
+    spelled = _with_tools(messages) if knows_tools else messages
+    question = max((at for at, message in enumerate(spelled) if _asks(message)), default=-1)
     text = BOS if bos else ""
-    for message in messages:
-        content = message["content"]
+    if told and (not messages or messages[0]["role"] != "system"):
+        text += f"{TURN}system\n{told}{END_OF_TURN}\n"
+    for at, message in enumerate(spelled):
+        content = message.get("content") or ""
         if message["role"] == "assistant" and template != "instruct":
-            content = content.rpartition(CLOSE)[2].lstrip("\n")
+            content = _reasoned(message, content, kept=at > question)
+        elif message["role"] == "system" and told and at == 0:
+            content = f"{content}\n\n{told}"
         text += f"{TURN}{message['role']}\n{content}{END_OF_TURN}\n"
     if not add_generation_prompt:
         return text
@@ -39,6 +60,49 @@ def render(
     elif template == "qwen3" and (variables or {}).get("enable_thinking") is False:
         text += f"{THINK}\n\n{CLOSE}\n\n"
     return text
+
+
+def _with_tools(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Messages whose calls are in their content, and results in users' turns, one for all in a row."""
+    found: list[Mapping[str, Any]] = []
+    for at, message in enumerate(messages):
+        content = message.get("content") or ""
+        if message["role"] == "tool":
+            content = f"{_RESULT}\n{content}\n</tool_response>"
+            if at and messages[at - 1]["role"] == "tool":
+                content = f"{found.pop()['content']}\n{content}"
+            found.append({"role": "user", "content": content})
+        else:
+            calls = map(_call, message.get("tool_calls") or ())
+            found.append({**message, "content": "\n".join(filter(None, [content, *calls]))})
+    return found
+
+
+def _asks(message: Mapping[str, Any]) -> bool:
+    return message["role"] == "user" and not (message.get("content") or "").startswith(_RESULT)
+
+
+def _reasoned(message: Mapping[str, Any], content: str, *, kept: bool) -> str:
+    """An assistant's turn with or without its reasoning, which is a field of its own or in the content."""
+    inside, _, answer = content.rpartition(CLOSE)
+    answer = answer.lstrip("\n") if inside else answer
+    reasoning = (message.get("reasoning") or inside.removeprefix(THINK)).strip("\n")
+    return f"{THINK}\n{reasoning}\n{CLOSE}\n\n{answer}" if reasoning and kept else answer
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    """A call; arguments that are no JSON object are none, as vLLM has it."""
+    function = call["function"]
+    try:
+        arguments = json.loads(function.get("arguments") or "{}")
+    except ValueError:
+        arguments = {}
+    held = _json(arguments if isinstance(arguments, dict) else {})
+    return f'<tool_call>\n{{"name": "{function["name"]}", "arguments": {held}}}\n</tool_call>'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

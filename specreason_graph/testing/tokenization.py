@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.request import Refusal, parsed
 from specreason_graph.testing.template import render
 
 
+class Function(BaseModel):
+    """What is called, or can be: `arguments` are JSON text, other fields are the template's."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
+class FunctionOf(BaseModel):
+    """A tool, or a call of one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["function"]
+    function: Function
+
+
+class Message(BaseModel):
+    """One message; `name` and `tool_call_id` are taken, and no template of these has them."""
+
+    role: str
+    content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[FunctionOf] | None = None
+
+
 class TokenizeRequest(BaseModel):
     """The body of `POST /tokenize`: a prompt, or the messages of a conversation."""
 
     prompt: str | None = None
-    messages: list[dict[str, str]] | None = None
+    messages: list[Message] | None = None
+    tools: list[FunctionOf] | None = None
     add_special_tokens: bool | None = None
     add_generation_prompt: bool = True
     return_token_strs: bool | None = False
@@ -39,10 +66,12 @@ def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[
         special = request.add_special_tokens is True  # the template spells BOS itself
         text = render(
             model.template,
-            request.messages,
+            [message.model_dump() for message in request.messages],
             add_generation_prompt=request.add_generation_prompt,
             bos=model.tokenizer.bos,
             variables=request.chat_template_kwargs,
+            tools=[tool.model_dump() for tool in request.tools or ()],
+            knows_tools=model.knows_tools,
         )
     elif request.prompt is not None:
         text, special = request.prompt, request.add_special_tokens is not False

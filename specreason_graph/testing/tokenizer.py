@@ -17,6 +17,8 @@ END_OF_TURN = "<|im_end|>"
 THINK = "<think>"
 CLOSE = "</think>"
 CONTROL = (BOS, TURN, END_OF_TURN, THINK, CLOSE)
+CALLS = ("<tool_call>", "</tool_call>")
+"""Single ids of tokenizer `a`, as Qwen's; in the other they are spelled like any text."""
 
 _SPECIAL = (BOS, TURN, END_OF_TURN)  # left out of a completion's text; the think tags are not, as with Qwen3
 
@@ -94,7 +96,8 @@ class ByteTokenizer:
 def tokenizer(name: TokenizerName, *, bos: bool = False) -> ByteTokenizer:
     """One of the two tokenizers, with or without a BOS before texts.
 
-    `a` works like Qwen's: ".\\n\\n", ":\\n\\n" and "\\n\\n\\n" are single ids, control tokens have the highest ids.
+    `a` works like Qwen's: ".\\n\\n", ":\\n\\n" and "\\n\\n\\n" are single ids, and so are the markers of calls;
+    control tokens have the highest ids.
     `b` works like SmolLM2's: no id mixes newlines and other text, "\\n\\n" is one id at the end of a text and two
     where text follows, control tokens have the lowest ids. Digits are single ids in both.
     """
@@ -107,7 +110,8 @@ def _built(
     split: str, words: str, ends: tuple[str, ...], pairs: str, *, control_first: bool, bos: bool
 ) -> ByteTokenizer:
     letters = _byte_letters()
-    spelled = {control: control.encode() for control in CONTROL} if control_first else {}
+    added = CONTROL if control_first else (*CONTROL, *CALLS)
+    spelled = {control: control.encode() for control in added} if control_first else {}
     spelled |= {letter: bytes([byte]) for byte, letter in enumerate(letters)}
     merges = [(pair[0], pair[1]) for pair in pairs.split()] + [(letters[10], letters[10])]
     whole = [text for word in words.split() for text in (f" {word}", word.capitalize())]
@@ -125,11 +129,11 @@ def _built(
         ]
     )
     backend.decoder = decoders.ByteLevel()
-    for control in CONTROL:
+    for control in added:
         special = control in _SPECIAL
         token = AddedToken(control, normalized=False, special=special)
         (backend.add_special_tokens if special else backend.add_tokens)([token])
-    spelling = list(spelled.values()) + ([] if control_first else [control.encode() for control in CONTROL])
+    spelling = list(spelled.values()) + ([] if control_first else [control.encode() for control in added])
     byte_ids = tuple(vocabulary[letter] for letter in letters)
     return ByteTokenizer(backend, tuple(spelling), byte_ids, bos)
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from specreason_graph.testing.tokenizer import CONTROL, ByteTokenizer
+from specreason_graph.testing.tokenizer import CALLS, CONTROL, ByteTokenizer
 
-_CONTROL = re.compile("|".join(map(re.escape, CONTROL)))
+_APART = (*CONTROL, *CALLS)
+_CONTROL = re.compile("|".join(map(re.escape, _APART)))
 _PIECE = re.compile(
     rf"{_CONTROL.pattern}|(?:(?!{_CONTROL.pattern})(?:[^\n]|\n(?!\n)))*(?:\n{{2,}}|(?={_CONTROL.pattern})|\Z)"
 )
@@ -45,7 +46,7 @@ def continued(tokenizer: ByteTokenizer, said: str, pending: bytes, rest: str) ->
 
 def _last_piece(said: str) -> int:
     text = said.rstrip("\n")  # newlines to come may belong to the blank line that ends it
-    control = max((text.rfind(token) + len(token) for token in CONTROL if token in text), default=0)
+    control = max((text.rfind(token) + len(token) for token in _APART if token in text), default=0)
     return max(control, text.rfind("\n\n") + 2 if "\n\n" in text else 0)
 
 
