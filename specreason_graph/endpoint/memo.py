@@ -70,6 +70,7 @@ class Memo(Generic[_Key, _Value]):
 
 def _copied(error: SpecReasonError) -> SpecReasonError:
     """Each caller's own: a run puts its steps into the error that ended it, and others may have waited with it."""
-    mine = type(error).__new__(type(error), *error.args)
+    mine = (OSError if isinstance(error, OSError) else Exception).__new__(type(error))  # some are Python's own, too
+    mine.args = error.args
     mine.__dict__.update(error.__dict__, steps=list(error.steps))
     return mine
