@@ -27,43 +27,75 @@ def invalid(message: AIMessage) -> list[dict[str, Any]]:
 
 
 @dataclass(slots=True)
+class _Call:
+    index: int
+    id: str | None
+    name: str | None
+    pieces: list[str] = field(default_factory=list)
+    told: int = 0
+    """Pieces of its arguments that the client has."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments are a JSON object; those of an invalid call end in something that is none."""
+        text = "".join(self.pieces)
+        return text.rstrip().endswith("}") and _is_object(text)
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Deltas of all that is not told; the first of them names the call."""
+        more = [{"index": self.index, "function": {"arguments": text}} for text in self.pieces[self.told :]]
+        begun = {
+            "index": self.index,
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": ""},
+        }
+        names, self.told = bool(more) and not self.told, len(self.pieces)
+        return [begun, *more] if names else more
+
+    @property
+    def as_invalid(self) -> dict[str, Any]:
+        """What was cut or is wrong; the reason is the end of the last piece, in brackets."""
+        *arguments, end = self.pieces or [""]
+        error = end.partition(" (")[2].removesuffix(")")
+        return {"id": self.id, "name": self.name, "arguments": "".join(arguments), "error": error}
+
+
+@dataclass(slots=True)
 class StreamedCalls:
     """One choice's calls as they come.
 
-    The end of a call's arguments is held until it is known that the call is whole. So those of one that was cut are
-    no JSON to anybody, although most of them was told.
+    The last piece of a call, and all that makes its arguments whole, is held until the reply has ended and it is known
+    that the call is valid: those of any other are no JSON to anybody. Calls behind the first are held altogether, so
+    that they come in their order.
     """
 
-    _held: list[dict[str, Any]] = field(default_factory=list)
-    _open: int | None = None
+    _calls: dict[int, _Call] = field(default_factory=dict)
 
     def deltas(self, piece: AIMessageChunk) -> list[dict[str, Any]]:
         """What a piece of the reply adds."""
         told: list[dict[str, Any]] = []
         for chunk in piece.tool_call_chunks:
-            if chunk["index"] != self._open:
-                told += self._let_go()
-                self._open = chunk["index"]
-                begun = {"name": chunk["name"], "arguments": ""}
-                self._held = [{"index": self._open, "id": chunk["id"], "type": "function", "function": begun}]
+            index = chunk["index"] or 0
+            call = self._calls.setdefault(index, _Call(index, chunk["id"], chunk["name"]))
             if chunk["args"]:
-                told += self._after(chunk["args"])
-        return told + (self._let_go() if _is_whole(piece.response_metadata) else [])
+                told += call.rest() if len(self._calls) == 1 and not call.is_whole else []
+                call.pieces.append(chunk["args"])
+        if piece.chunk_position == "last":
+            told += [delta for call in self._calls.values() if call.is_whole for delta in call.rest()]
+        return told
 
-    def _after(self, arguments: str) -> list[dict[str, Any]]:
-        """What can be told once more arguments have come; a call's name goes with the first of them."""
-        piece = {"index": self._open, "function": {"arguments": arguments}}
-        ready = self._let_go() if arguments.strip() and not (self._held and "id" in self._held[-1]) else []
-        self._held.append(piece)
-        return ready
-
-    def _let_go(self) -> list[dict[str, Any]]:
-        ready, self._held = self._held, []
-        return ready
+    @property
+    def invalid(self) -> list[dict[str, Any]]:
+        """As of a whole message, once it has ended."""
+        return [call.as_invalid for call in self._calls.values() if not call.is_whole]
 
 
-def _is_whole(about: Mapping[str, Any]) -> bool:
-    return about.get("finish_reason") == "tool_calls"
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ class Envelope:
                 "index": index,
                 "message": {"role": "assistant", **_reasoning(reply), **_acted(reply)},
                 "logprobs": None,
-                **_ending(reply),
+                **_ending(reply, invalid(reply)),
             }
             for index, reply in enumerate(replies)
         ]
@@ -44,14 +44,15 @@ class Envelope:
     def chunk(self, index: int, piece: AIMessageChunk) -> dict[str, Any]:
         """The next piece of one choice."""
         first = index not in self._calls
-        told = self._calls.setdefault(index, StreamedCalls()).deltas(piece)
+        calls = self._calls.setdefault(index, StreamedCalls())
+        told = calls.deltas(piece)
         delta = {
             **({"role": "assistant"} if first else {}),
             **_reasoning(piece),
             **({"content": piece.content} if piece.content else {}),
             **({"tool_calls": told} if told else {}),
         }
-        choice = {"index": index, "delta": delta, "logprobs": None, **_ending(piece)}
+        choice = {"index": index, "delta": delta, "logprobs": None, **_ending(piece, calls.invalid)}
         return self._document("chat.completion.chunk", [choice])
 
     def usage_chunk(self, endings: Sequence[AIMessage]) -> dict[str, Any]:
@@ -95,13 +96,10 @@ def _acted(message: AIMessage) -> dict[str, Any]:
     return {"content": message.content or None, "tool_calls": calls} if calls else {"content": message.content}
 
 
-def _ending(message: AIMessage) -> dict[str, Any]:
+def _ending(message: AIMessage, unmade: Sequence[dict[str, Any]]) -> dict[str, Any]:
     about = message.response_metadata
     if "finish_reason" not in about:
         return {"finish_reason": None}
     figures = {name: value for name, value in about["specreason"].items() if name != _OURS_ALONE}
-    unmade = invalid(message)
-    return {
-        "finish_reason": about["finish_reason"],
-        "specreason": {**figures, **({"invalid_tool_calls": unmade} if unmade else {})},
-    }
+    told = {"invalid_tool_calls": unmade} if unmade else {}
+    return {"finish_reason": about["finish_reason"], "specreason": {**figures, **told}}

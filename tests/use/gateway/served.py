@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,31 @@ DRAFT = Script(WRONG)
 REASONING = "\n\n".join(STEPS)
 QUESTION: Any = [{"role": "user", "content": "How many legs have 3 cows?"}]
 KEY = "open sesame"
+
+
+def calls(*arguments: tuple[str, dict[str, Any]]) -> str:
+    """Some calls as a model writes them."""
+    return "\n".join(
+        f'<tool_call>\n{{"name": "{name}", "arguments": {json.dumps(given)}}}\n</tool_call>'
+        for name, given in arguments
+    )
+
+
+SHOPPING: Any = [{"role": "user", "content": "What do 3 bottles of milk cost?"}]
+SHOPPER = Script(
+    ["The price is not known.", "I look it up."],
+    answer=calls(("price", {"of": "milk"})),
+    then=[Script(["A bottle costs 2.", "3 * 2 = 6."], answer="They cost 6 euros.")],
+)
+"""Looks a price up, and answers behind the result."""
+PRICE: Any = {
+    "type": "function",
+    "function": {
+        "name": "price",
+        "description": "What something costs, in euros.",
+        "parameters": {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]},
+    },
+}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from specreason_graph import ConfigError, EndpointConfig, EndpointError, Pair, P
 from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 from specreason_graph.use.gateway import opened
 
-from .served import BASE, DRAFT, KEY, QUESTION, REASONING, STEPS, asking, served, slow
+from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, asking, served, slow
 
 
 async def test_a_reply_has_reasoning_answer_usage_and_the_figures_of_its_run() -> None:
@@ -85,16 +85,19 @@ async def test_answers_are_those_that_the_graph_gives(template: str) -> None:
     assert whole == "".join(pieces) == state["specreason_answer"]
 
 
-async def test_the_client_of_the_documentation(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_the_clients_of_the_documentation(
+    place: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
-    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    async with served() as it:
+    code = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[place]
+    base, draft = [(BASE, DRAFT), (SHOPPER, SHOPPER), (SHOPPER, SHOPPER)][place]
+    async with served(base, draft) as it:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{it.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         await asyncio.to_thread(exec, code, {})
-    assert capsys.readouterr().out.splitlines()[:6] == [*REASONING.splitlines(), "There are 12 legs."]
+    said = [[*REASONING.splitlines(), "There are 12 legs."], ["They cost 6 euros."], ["They cost 6 euros."]][place]
+    assert capsys.readouterr().out.splitlines()[: len(said)] == said
 
 
 async def test_raw_shapes_are_those_of_openai() -> None:
@@ -194,13 +197,14 @@ async def test_a_failure_behind_the_first_step_is_told_in_the_stream() -> None:
 
 async def test_a_refusal_by_the_client_library_is_its_own_error() -> None:
     async with served() as it, it.client as client:
-        with pytest.raises(APIStatusError, match="planner") as caught:
+        with pytest.raises(APIStatusError, match="nobody") as caught:
             await client.chat.completions.create(
                 model="specreason",
                 messages=QUESTION,
-                tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}],
+                tools=[PRICE],
+                tool_choice={"type": "function", "function": {"name": "nobody"}},
             )
-    assert (caught.value.status_code, caught.value.param) == (400, "tools")
+    assert (caught.value.status_code, caught.value.param) == (400, "tool_choice")
 
 
 async def test_the_pair_default_can_not_be_served_under_another_pair_s_name() -> None:

@@ -16,6 +16,7 @@ from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.testing import Script, ScriptedServer
 from specreason_graph.testing.model import Odds, ScriptedModel
+from specreason_graph.testing.structure import Structure
 from specreason_graph.tools.bench.arms import Arms
 from specreason_graph.tools.bench.problems import Problem
 
@@ -57,9 +58,9 @@ def by_question(server: ScriptedServer, scripts: dict[str, Script]) -> ScriptedS
     of = server.model
     models = {question: ScriptedModel(of.tokenizer, of.template, script) for question, script in scripts.items()}
 
-    def speak(prompt: Sequence[int]) -> Iterator[tuple[int, Odds]]:
+    def speak(prompt: Sequence[int], structure: Structure | None = None) -> Iterator[tuple[int, Odds]]:
         text = of.tokenizer.spell(prompt).decode()
-        return next(model for question, model in models.items() if question in text).speak(prompt)
+        return next(model for question, model in models.items() if question in text).speak(prompt, structure)
 
     of.speak = speak  # type: ignore[method-assign]
     return server

@@ -52,6 +52,12 @@ def test_reasoning_is_read_back_under_either_name(names: tuple[str, ...]) -> Non
 
 def test_nulls_and_what_is_unknown_are_ignored() -> None:
     """Guards clients that send a reply back as they have got it."""
-    nulls = {"refusal": None, "audio": None, "function_call": None, "tool_calls": None, "annotations": []}
+    nulls: dict[str, Any] = {
+        "refusal": None,
+        "audio": None,
+        "function_call": None,
+        "tool_calls": None,
+        "annotations": [],
+    }
     assert read(role="assistant", content="12", **nulls) == AIMessage("12")
     assert read(role="assistant", content=None, refusal="I won't.") == AIMessage("")

@@ -109,7 +109,7 @@ async def test_nothing_is_served_without_the_key(it: Served, key: str) -> None:
         ({"messages": [*QUESTION, calling("{}", "{}")]}, 400, "messages", "two have one id (call_1, call_1)"),
         ({"messages": [{**calling("{}"), "role": "user", "content": "x"}]}, 400, "messages", "made by role assistant"),
         ({"messages": [{"role": "user", "content": None}]}, 400, "messages", "a message of role user has a content"),
-        ({"messages": [{"role": "user", "content": ["x"]}]}, 400, "messages", "an object with a type, not x"),
+        ({"messages": [{"role": "user", "content": ["x"]}]}, 400, "messages", "an object with a type, not 'x'"),
         ({"messages": [*QUESTION, {"role": "assistant", "content": "x"}]}, 400, "messages", "must be the question"),
         ({"messages": [{"role": "user", "content": " "}]}, 400, "messages", "the question is empty"),
         ({"model": "gpt-4o"}, 404, "model", "served are default, other, specreason"),
