@@ -1,74 +1,99 @@
-"""`finalize`: the reasoning is closed and the answer written, in a budget of its own."""
+"""`finalize`: the reasoning is closed, and base answers or calls tools, in a budget of its own."""
 
 from __future__ import annotations
 
-import json
-
 from specreason_graph.contract.errors import MalformedResponse, NoRoom
 from specreason_graph.contract.events import AnswerToken, ReasoningEnded
-from specreason_graph.contract.state import SpecReasonState, Step, Update
-from specreason_graph.endpoint.protocol import Form, Usage
-from specreason_graph.generation.passage import Passage, collect
+from specreason_graph.contract.state import SpecReasonState, Update
+from specreason_graph.endpoint.protocol import Form
+from specreason_graph.generation.passage import Passage
 from specreason_graph.loop.bounds import answer_bounds
+from specreason_graph.loop.calls import write_calls, wrong
 from specreason_graph.loop.cue import cue
-from specreason_graph.loop.reply import Answer, Told, answers_in_last_step, reply, until
+from specreason_graph.loop.reply import Answer, Finish, Told, answers_in_last_step, reply, until
 from specreason_graph.loop.run import Run
+from specreason_graph.loop.writing import Writing, written
+from specreason_graph.models.turns import tokens
 
 
 async def finalize(state: SpecReasonState, run: Run) -> Update:
-    """Have the answer written; an instruct model that ended its turn has given it in its last step already."""
+    """Have the answer written, or calls; an instruct model that ended its turn may have answered in its last step."""
     ended = state["specreason_ended"]
     assert ended is not None, "the edges lead here only when the reasoning has ended"
     run.emit(ReasoningEnded(event="reasoning_ended", ended=ended))
     await run.overlap.drop()
-    given = ended == "finished" and bool(run.steps) and answers_in_last_step(run.preset, run.settings)
-    answer = _given(run, run.steps[-1]) if given else await _written(run)
+    calls = ended == "call" or (run.settings.may_call and run.settings.tool_choice != "auto")
+    in_last_step = answers_in_last_step(run.preset, run.settings)
+    given = ended == "finished" and bool(run.steps) and in_last_step and not calls
+    writing = Writing(run, run.settings.answer_by, run.ledger(run.settings.answer_by))
+    answer = _given(run) if given else await (_called(writing) if calls else _answered(writing))
     reasoning = "".join(step["text"] for step in (run.steps[:-1] if given else run.steps)).strip()
     models = {role: card.name for role, card in (await run.pair.cards()).items()}
-    return {
-        "messages": [reply(run.steps, run.usage(), run.clock.seconds(), models, ended, reasoning, answer)],
-        "specreason_answer": answer.text or None,
-        "specreason_done": True,
-    }
+    message = reply(run.steps, run.usage(), run.clock.seconds(), models, ended, reasoning, answer)
+    about = message.response_metadata["specreason"]
+    about["reasoning_tokens"] = run.reasoning_tokens()
+    if answer.whole and run.preset.goes_on_behind(calls=bool(answer.calls)):
+        about["tokens"] = tokens(message, run.openings, await written(writing))
+    return {"messages": [message], "specreason_answer": answer.text or None, "specreason_done": True}
 
 
-def _given(run: Run, step: Step) -> Answer:
+def _given(run: Run) -> Answer:
+    step = run.steps[-1]
     text = until(step["text"], run.settings.answer_stop)
     _tell(run, text.strip())
-    return Answer(text.strip(), step["draft_tokens" if step["source"] == "draft" else "base_tokens"], "stop")
+    tokens = step["draft_tokens" if step["source"] == "draft" else "base_tokens"]
+    return Answer(text.strip(), tokens, "stop", whole=text == step["text"])
 
 
-async def _written(run: Run) -> Answer:
-    """The answer behind the closed reasoning; an instruct model's reader should see the cue before it, too."""
-    settings, role = run.settings, run.settings.answer_by
-    endpoint = run.pair.endpoint(role)
-    mid_line = bool(run.steps) and not run.steps[-1]["text"].endswith("\n")
-    prompt = run.ledger(role).plus(await cue(run.pair, run.live, settings, run.preset, mid_line=mid_line))
-    bounds = answer_bounds(run, len(prompt))
-    if bounds.tokens < 1:
-        raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
-    shown = run.preset.answer_cue if answers_in_last_step(run.preset, settings) else ""
-    told = Told(held=shown, stops=settings.answer_stop)
-    written, usage = Passage(), Usage()
-    if bounds.seconds != 0:
-        try:
-            await collect(
-                endpoint,
-                prompt,
-                bounds,
-                run.sampling("finalize"),
-                form=Form(settings.answer_schema, settings.answer_stop),
-                on_text=lambda piece: _tell(run, told.add(piece)),
-                into=written,
-            )
-        finally:
-            usage = written.end.usage if written.end else Usage(len(prompt), None, written.received)
-            run.bill.used(role, [usage], run.clock.seconds() - run.clock.spent)
-    _check_form(endpoint.name, run, written)
+async def _called(writing: Writing) -> Answer:
+    """Calls and no text."""
+    await _cue(writing, calls=True)
+    return await _with_calls(writing, "")
+
+
+async def _answered(writing: Writing) -> Answer:
+    """A text, or a text up to calls."""
+    run, settings = writing.run, writing.run.settings
+    await _cue(writing)
+    opening = await writing.closer(run.preset.tool_format.opening) if run.settings.may_call else None
+    if opening is not None and settings.answer_schema is not None and await _rather_calls(writing, opening.text):
+        return await _with_calls(writing, "")
+    # An instruct model's reader should see the cue before the answer, too.
+    shown = run.preset.wording(settings.boxed).answer_cue if answers_in_last_step(run.preset, settings) else ""
+    told = Told(held=shown, stops=(*settings.answer_stop, *([opening.text] if opening else [])))
+    form = Form(settings.answer_schema, settings.answer_stop)
+    got = await writing.write(form, closer=opening, on_text=lambda piece: _tell(run, told.add(piece)))
+    _check_form(run, writing, got)
     _tell(run, told.rest())
-    text = until(written.text, settings.answer_stop)
+    text = until(got.text, settings.answer_stop)
     answer = (shown + text).strip() if text.strip() else ""
-    return Answer(answer, usage.completion_tokens, "length" if written.cut else "stop")
+    if got.ended_with is not None and len(text) == len(got.text):
+        return await _with_calls(writing, answer)
+    return Answer(answer, writing.tokens, "length" if got.cut else "stop", whole=not got.cut and text == got.text)
+
+
+async def _with_calls(writing: Writing, text: str) -> Answer:
+    calls = await write_calls(writing)
+    finish: Finish = "length" if calls.cut else "tool_calls" if calls.valid else "stop"
+    whole = not (calls.cut or calls.invalid)
+    return Answer(text, writing.tokens, finish, calls.valid, calls.invalid, whole=whole)
+
+
+async def _cue(writing: Writing, *, calls: bool = False) -> None:
+    """What has the model begin, and how much it may write behind it."""
+    run, role = writing.run, writing.role
+    mid_line = bool(run.steps) and not run.steps[-1]["text"].endswith("\n")
+    writing.grow(*await cue(run.pair, run.live, run.settings, run.preset, mid_line=mid_line, calls=calls))
+    writing.left = answer_bounds(run, len(writing.prompt)).tokens
+    if writing.left < 1:
+        raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
+
+
+async def _rather_calls(writing: Writing, opening: str) -> bool:
+    """Where the answer has a schema, nothing but JSON could be written: whether base would open a call instead."""
+    schema = writing.run.settings.answer_schema or {}
+    begins = {"array": "[", "string": '"'}.get(schema.get("type", "object"), "{")
+    return (await writing.tried(Form(choices=(opening, begins)))).text == opening
 
 
 def _tell(run: Run, text: str) -> None:
@@ -76,13 +101,15 @@ def _tell(run: Run, text: str) -> None:
         run.emit(AnswerToken(event="answer_token", text=text))
 
 
-def _check_form(name: str, run: Run, written: Passage) -> None:
+def _check_form(run: Run, writing: Writing, got: Passage) -> None:
     """A server that does not know a field ignores it, so the effect is looked at."""
-    if run.settings.answer_schema is None or written.end is None or written.end.why != "end_of_turn":
+    schema = run.settings.answer_schema
+    if schema is None or got.end is None or got.end.why != "end_of_turn":
         return
-    try:
-        json.loads(written.text)
-    except ValueError:
+    error = wrong(got.text, schema)
+    if error is not None:
+        name = run.pair.endpoint(writing.role).name
         raise MalformedResponse(
-            f"{name} ignores answer_schema: its answer is no JSON (vLLM knows structured_outputs since 0.11)"
-        ) from None
+            f"{name} does not hold to answer_schema ({error}): vLLM knows structured_outputs since 0.11, and no server "
+            "holds to all that a schema may say"
+        )

@@ -84,7 +84,7 @@ async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], be
 def _at_sight(run: Run, drafted: WrittenStep) -> Decision | None:
     """The decision on what needs no request: no step at all, or one more round of a loop."""
     if not drafted["text"].strip():
-        return None if drafted["closes"] and run.steps else _rejected("empty")
+        return None if drafted["closes"] and (run.steps or drafted["ended_with"]) else _rejected("empty")
     return _rejected("loop") if closes_loop(run, drafted["text"]) else None
 
 
@@ -96,7 +96,7 @@ def _keep(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], verdict: V
     """The accepted step as a part of the reasoning; a bare end of the reasoning is no step of its own."""
     if not drafted["text"].strip():
         run.bill.discarded("draft", len(drafted["ids"]))
-        return {"specreason_pending": None, "specreason_ended": "finished"}
+        return {"specreason_pending": None, "specreason_ended": run.closed(drafted["ended_with"])}
     ids = {"base": [token.id for token in tokens]}
     if not run.same_tokenizer:
         ids["draft"] = drafted["ids"]

@@ -44,7 +44,7 @@ def _no_step(run: Run, written: WrittenStep, most: int) -> Ended | None:
     if written["text"].strip():
         return "loop" if closes_loop(run, written["text"]) else None
     if written["closes"]:
-        return "finished"
+        return run.closed(written["ended_with"])
     if run.clock.left_to_reason() == 0:
         return "deadline"
     # A last step of a few tokens may be nothing but the newlines that a cut drops.

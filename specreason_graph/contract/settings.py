@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from specreason_graph.contract.errors import checked
+from specreason_graph.contract.errors import ConfigError, checked
 from specreason_graph.contract.tools import CHOICES, Tool, name_of
 
 ScoreMethod = Literal["greedy", "mean", "median"]
 Role = Literal["base", "draft"]
+ROLES: tuple[Role, ...] = ("base", "draft")
 MAX_STEPS = 5000
+KEY = "specreason"
+"""Where the context of a parent graph has the loop's settings."""
 Score = Annotated[float, Field(ge=-30, le=9)]
 
 
@@ -151,6 +154,8 @@ class Settings(BaseModel):
             raise ValueError(f"tool_choice: there is no tool {self.tool_choice!r}; take one of {known}")
         if self.tool_choice == "required" and not names:
             raise ValueError("tool_choice: required, but there are no tools")
+        if names and self.answer_by == "draft":
+            raise ValueError("answer_by: tools are called by base; leave it at `base`, or leave the tools out")
         return self
 
     @model_validator(mode="after")
@@ -166,23 +171,45 @@ class Settings(BaseModel):
         return self
 
     @property
+    def may_call(self) -> bool:
+        """Whether the reply may be calls of tools."""
+        return bool(self.tools) and self.tool_choice != "none"
+
+    @property
     def recursion_limit(self) -> int:
-        """Super-steps that a run with these settings can need; pass it in the graph's config."""
+        """Super-steps that a run with these settings can need."""
         return 4 * self.max_steps + 16
 
-    def overridden(self, by: object) -> Settings:
-        """These settings with a run's own on top: a `Settings`, a mapping that may hold other keys, or neither.
+    def overridden(self, by: Settings | Mapping[str, Any] | None) -> Settings:
+        """These settings with others on top, knob by knob.
 
         Raises:
-            ConfigError: a value is impossible; the message names the field.
+            ConfigError: a value is impossible, or there is no such setting; the message names it.
         """
-        if isinstance(by, Settings):
-            chosen = by._chosen()
-        elif isinstance(by, Mapping):  # a parent graph's own context, handed down as it is
-            chosen = {name: by[name] for name in type(self).model_fields if name in by}
-        else:
+        if by is None:
             return self
-        return checked(Settings, {**self._chosen(), **chosen})
+        return checked(Settings, {**self._chosen(), **(by._chosen() if isinstance(by, Settings) else by)})
 
     def _chosen(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        """What was set outright, or by the defaults of a subclass; what else a subclass has is not ours."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        ours = Settings.model_fields
+        chosen = [name for name in ours if name in self.model_fields_set or defaults[name] != ours[name].default]
+        return {name: getattr(self, name) for name in chosen}
+
+
+def settings_in(context: object) -> Settings | Mapping[str, Any] | None:
+    """What a graph's context says to the loop: the context itself if it is `Settings`, else what it has at `specreason`.
+
+    Args:
+        context: of the loop's own graph, or of one around it: a mapping, a dataclass, a pydantic model, or nothing.
+
+    Raises:
+        ConfigError: there is something else at `specreason`.
+    """
+    if isinstance(context, Settings):
+        return context
+    found = context.get(KEY) if isinstance(context, Mapping) else getattr(context, KEY, None)
+    if found is None or isinstance(found, Settings | Mapping):
+        return found
+    raise ConfigError(f"{KEY}: in a context it is Settings or a mapping of them, not {type(found).__name__}")

@@ -17,7 +17,8 @@ from typing_extensions import TypedDict  # pydantic wants this one below Python 
 Source = Literal["draft", "base", "human"]
 Choice = Literal["accept", "reject", "edit"]
 """What a person can make of a step that the judge is unsure of."""
-Ended = Literal["finished", "budget", "steps", "loop", "deadline", "context"]
+Ended = Literal["finished", "call", "budget", "steps", "loop", "deadline", "context"]
+"""Why a reasoning ended; `call`: with the opening of a tool call."""
 RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "human"]
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
@@ -83,6 +84,8 @@ class WrittenStep(TypedDict):
     closes: bool
     closing: list[float] | None
     """`[id, log-probability]` of the token that ended turn or reasoning."""
+    ended_with: str | None
+    """The text that ended it, where that is no token: what opens a tool call, or the answer of instruct models."""
     cached_tokens: int | None
     seconds: float
 
@@ -122,6 +125,8 @@ class Step(Evidence):
     """What a person decided about it; None where the policy did."""
     cut: bool
     closes: bool
+    ended_with: str | None
+    """As of the written step."""
     draft_tokens: int
     discarded_tokens: int
     base_tokens: int

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from specreason_graph.endpoint.protocol import FREE, End, Endpoint, Form, Marker, Sampling, Token
+from specreason_graph.endpoint.protocol import FREE, End, Endpoint, Form, Marker, Sampling, Token, Usage
 from specreason_graph.endpoint.spelling import HALF
 
 
@@ -20,6 +20,25 @@ class Bounds:
     seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """A text that closes the reasoning, found in what a model writes: it may be several tokens."""
+
+    text: str
+    id: int
+    """Its first token; what a judge asks for."""
+    is_one_token: bool
+    begins_a_line: bool
+    """Whether it counts at the beginning of a line only."""
+
+    def find(self, text: str, start: int) -> int:
+        """Where it is in a text, searched from `start`; -1 where it is not."""
+        at = text.find(self.text, max(0, start))
+        while at > 0 and self.begins_a_line and text[at - 1] != "\n":
+            at = text.find(self.text, at + 1)
+        return at
+
+
 @dataclass(slots=True)
 class Passage:
     """Tokens in the order they were written; `text` is what they spell."""
@@ -28,6 +47,8 @@ class Passage:
     text: str = ""
     end: End | None = None
     """None as long as it goes on, and where it was cut."""
+    ended_with: str | None = None
+    """The text of the `Closer` that ended it."""
     received: int = 0
     """Tokens that it had before it was trimmed."""
 
@@ -61,6 +82,15 @@ class Passage:
     def cut(self) -> bool:
         """Whether the model was stopped in the middle of what it wrote."""
         return self.end is None or self.end.why == "length"
+
+    def close(self, closer: Closer, at: int) -> int:
+        """End it before a closer that begins at a character. Returns how many tokens behind its first one are lost."""
+        kept = sum(start + len(token.text) <= at for start, token in zip(self.starts, self.tokens, strict=True))
+        first, *more = self.tokens[kept:]
+        del self.tokens[kept:]
+        self.text = "".join(token.text for token in self.tokens)
+        self.end, self.ended_with = End("close", Usage(), (first.id, first.logprob)), closer.text
+        return len(more)
 
     def trim(self, most: int | None = None, *, newlines: bool = True) -> int:
         """Keep `most` tokens, without what a next request could not go on from. Returns how many were dropped.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids, fingerprint_behind
 from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
 from specreason_graph.generation.bill import StreamCost
-from specreason_graph.generation.passage import Bounds, Passage
+from specreason_graph.generation.passage import Bounds, Closer, Passage
 
 _BLANK_TRIES = 3
 """How often a model that opens with blank lines may go on behind them."""
@@ -43,6 +43,8 @@ class Wanted:
     """Tokens that one request may have, if it goes on."""
     goes_on: bool
     """Whether it goes on behind a boundary: the next step then begins without a request of its own."""
+    closers: Sequence[Closer] = ()
+    """Texts that close the reasoning, as `close` does."""
 
 
 class Stream:
@@ -69,6 +71,7 @@ class Stream:
         self._cost = StreamCost()
         self._failure: Exception | None = None
         self._over = False
+        self._closed = False
         self._wasted = 0
         self._wake = asyncio.Event()
         self._when_over = over
@@ -115,6 +118,7 @@ class Stream:
             cut=got.cut,
             closes=got.end is not None and got.end.why in ("close", "end_of_turn"),
             closing=list(got.end.closing) if got.end and got.end.closing else None,
+            ended_with=got.ended_with,
             cached_tokens=usages[0].cached_tokens if usages else None,
             seconds=time.perf_counter() - began,
         ), usages
@@ -184,6 +188,8 @@ class Stream:
                     continue  # to the end: a connection whose answer was not read can't be used again
                 self._cost.wrote()
                 self._take(it)
+                if self._closed:
+                    return False
                 if self._enough():
                     if wanted.goes_on and len(self._open.tokens) >= wanted.step_tokens:
                         self._ready.append(self._opened())  # at its bound: cut, but not lost
@@ -207,14 +213,23 @@ class Stream:
         """Put a token where it belongs: the one that completes a boundary is the last of its step."""
         before, boundary = len(self._open.text), self._wanted.boundary
         self._open.add(token)
-        if (self._ready and not self._wanted.goes_on) or boundary not in self._open.text[
-            max(self._searched, before - len(boundary) + 1) :
-        ]:
+        if self._ready and not self._wanted.goes_on:
+            return
+        for closer in self._wanted.closers:
+            whole = closer.is_one_token and token.id == closer.id
+            at = before if whole else closer.find(self._open.text, before - len(closer.text) + 1)
+            if at >= 0:
+                self._wasted += self._open.close(closer, at)
+                self._closed = True
+                self._whole()
+                return
+        if boundary not in self._open.text[max(self._searched, before - len(boundary) + 1) :]:
             return
         self._searched = len(self._open.text)
         self._blanks += 1
         if self._open.text.strip() or self._blanks == _BLANK_TRIES:
-            self._whole(End("boundary", Usage()))
+            self._open.end = End("boundary", Usage())
+            self._whole()
 
     def _ended(self, end: End) -> None:
         """The server has stopped: what is open is a step, but for what it wrote behind the boundary it stopped at."""
@@ -222,10 +237,10 @@ class Stream:
             return
         says = bool(self._open.text.strip()) if end.why == "boundary" else bool(self._open.tokens)
         if says or end.why in ("close", "end_of_turn"):
-            self._whole(end)
+            self._open.end = end
+            self._whole()
 
-    def _whole(self, end: End) -> None:
-        self._open.end = end
+    def _whole(self) -> None:
         self._ready.append(self._opened())
         self._searched, self._blanks = 0, 0
         self._wake.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise, takewhile
 from typing import NamedTuple
@@ -37,8 +37,8 @@ class Inquiry:
     judge: Judge
     request: JudgeRequest | None
     """The judge's request in base's tokens, if it asks for labels."""
-    end: int
-    """The token that ends the reasoning in base's vocabulary."""
+    ends: Mapping[str | None, int]
+    """The token of base that ends the reasoning, by what `WrittenStep.ended_with` says."""
 
 
 async def as_base_reads(base: Endpoint, step: WrittenStep, *, same_tokenizer: bool) -> list[DraftedToken]:
@@ -122,7 +122,7 @@ def _spots(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken]) 
     spots = {at: tokens[at] for at in places}
     if step["closes"] and (inquiry.judge.spots or not tokens):
         closing = step["closing"]
-        spots[len(tokens)] = DraftedToken(inquiry.end, "", closing[1] if closing else None)
+        spots[len(tokens)] = DraftedToken(inquiry.ends[step["ended_with"]], "", closing[1] if closing else None)
     return spots
 
 

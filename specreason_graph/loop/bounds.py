@@ -31,7 +31,7 @@ def has_room(run: Run) -> bool:
 
 def longest_step(run: Run) -> int:
     """Tokens of base that the next step may have; none where the budget is used up."""
-    left = run.settings.reasoning_budget - run.reasoning_tokens()
+    left = run.reasoning_budget - run.reasoning_tokens()
     return max(0, min(run.settings.step_tokens, left, room(run, "base")))
 
 
@@ -54,8 +54,8 @@ def why_ended(run: Run) -> Ended | None:
     """Why the reasoning ends behind the last kept step; None when it goes on."""
     settings, steps, left = run.settings, run.steps, run.clock.left_to_reason()
     if steps and steps[-1]["closes"]:
-        return "finished"
-    if run.reasoning_tokens() >= settings.reasoning_budget:
+        return run.closed(steps[-1]["ended_with"])
+    if run.reasoning_tokens() >= run.reasoning_budget:
         return "budget"
     if len(steps) >= settings.max_steps:
         return "steps"

@@ -11,7 +11,7 @@ from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
-from specreason_graph.contract.settings import Role, Settings
+from specreason_graph.contract.settings import ROLES, Role, Settings
 from specreason_graph.contract.state import Edit, SpecReasonState, Update, UsageByRole
 from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.live import LiveRun
@@ -19,13 +19,14 @@ from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
-from specreason_graph.loop.reply import Answer, reply
+from specreason_graph.loop.messages import Telling, reply_id
+from specreason_graph.loop.reply import Answer, answers_in_last_step, reply
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared, undecided
 from specreason_graph.loop.tracing import traced
-from specreason_graph.models.conversation import chat_messages
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
+from specreason_graph.models.turns import opening, spent
 
 
 class TimeIsUp(Exception):
@@ -55,6 +56,7 @@ class TimeIsUp(Exception):
         steps, seconds = self._so_far.steps, self._told["specreason_seconds"]
         reasoning = "".join(step["text"] for step in steps).strip()
         message = reply(steps, self._usage, seconds, {}, "deadline", reasoning, Answer("", 0, "length"))
+        message.id = reply_id(self._so_far.identity)
         return {**self._told, "messages": [message], "specreason_answer": None, "specreason_done": True}
 
 
@@ -86,7 +88,10 @@ async def opened(
         async with limit:
             async with opening:
                 run = await _open(state, settings, pair, catalog, so_far, live, emit, config)
-            yield run
+            try:
+                yield run
+            finally:
+                await run.emit.told()
     except BaseException as error:
         await live.overlap.drop()
         if isinstance(error, TimeoutError) and (limit.expired() or opening.expired()):
@@ -125,10 +130,12 @@ async def _open(
     base, draft = cards["base"].name, cards["draft"].name
     preset = catalog.preset(settings.preset or pair.preset, base, draft)
     judge, policy = catalog.judging(settings, preset, base, draft)
-    await _render(state, pair, preset, live, cards)
+    await _render(state, pair, preset, settings, live, cards)
     openings: dict[str, str] = {role: opening.hash for role, opening in live.openings.items()}
     if so_far.identity["openings"] not in ({}, openings):
-        raise ConfigError("this run began on other prompts: resume it with the models, templates and preset it had")
+        raise ConfigError(
+            "this run began on other prompts: resume it with the models, templates, tools and preset it had"
+        )
     run = Run(
         settings=settings,
         preset=preset,
@@ -139,14 +146,16 @@ async def _open(
         same_tokenizer=await pair.same_tokenizer(),
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
+        closers=await pair.closers("base", preset, calls=settings.may_call, boxed=settings.boxed),
+        reasoned_before=spent(state["messages"]),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
-        cue=await cue(pair, live, settings, preset),
+        cue=(await cue(pair, live, settings, preset))[0],
         steps=so_far.steps,
         identity={**so_far.identity, "openings": openings},
         fresh=so_far.fresh,
         clock=so_far.clock,
         used_before=so_far.used,
-        emit=emit,
+        emit=Telling(emit, config, state["messages"], so_far, answers_in_last_step(preset, settings), live),
     )
     if not run.steps and not has_room(run):
         asked, schema = len(live.openings["base"].ids), " (answer_schema)" if settings.answer_schema else ""
@@ -160,11 +169,18 @@ async def _open(
 
 
 async def _render(
-    state: SpecReasonState, pair: Pair, preset: Preset, live: LiveRun, cards: Mapping[Role, ModelCard]
+    state: SpecReasonState,
+    pair: Pair,
+    preset: Preset,
+    settings: Settings,
+    live: LiveRun,
+    cards: Mapping[Role, ModelCard],
 ) -> None:
     """The question for both models, unless an earlier node of the run has it, for these models and this preset."""
-    rendered_for = (preset.prompt, preset.open, *preset.template.items(), *cards.items())
+    rendered_for = (preset, settings.tools, settings.boxed, cards)
     if live.rendered_for != rendered_for:
-        chat = chat_messages(state["messages"], preset)
-        base, draft = await asyncio.gather(pair.opening("base", chat, preset), pair.opening("draft", chat, preset))
-        live.openings, live.rendered_for = {"base": base, "draft": draft}, rendered_for
+        rendered = (
+            opening(pair, role, state["messages"], preset, settings.tools, boxed=settings.boxed) for role in ROLES
+        )
+        live.openings = dict(zip(ROLES, await asyncio.gather(*rendered), strict=True))
+        live.rendered_for = rendered_for

@@ -36,25 +36,23 @@ def verdict_on(evidence: Evidence, decision: Decision, request: Usage, began: fl
 
 def accepted_step(run: Run, drafted: WrittenStep, verdict: Verdict, ids: dict[str, list[int]]) -> Step:
     """A drafted step that was let pass."""
-    return _step(run, "draft", drafted["text"], drafted, verdict, ids, cut=drafted["cut"], closes=drafted["closes"])
+    return _step(run, "draft", drafted["text"], drafted, verdict, ids, end=drafted)
 
 
 def base_step(run: Run, written: WrittenStep, rejected: Pending | None, ids: dict[str, list[int]]) -> Step:
     """A step that base wrote: in the place of a rejected one, or unasked."""
     drafted, verdict = (rejected["drafted"], rejected["verdict"]) if rejected else (None, None)
-    step = _step(run, "base", written["text"], drafted, verdict, ids, cut=written["cut"], closes=written["closes"])
+    step = _step(run, "base", written["text"], drafted, verdict, ids, end=written)
     step["base_tokens"] = len(written["ids"])
     step["seconds"]["regenerate"], step["cached_tokens"]["regenerate"] = written["seconds"], written["cached_tokens"]
     return step
 
 
-def human_step(
-    run: Run, text: str, before: str, rejected: Pending | None, ids: dict[str, list[int]], *, closes: bool
-) -> Step:
-    """A step that a person wrote in the place of one that read `before`."""
+def human_step(run: Run, text: str, before: str, rejected: Pending | None, ids: dict[str, list[int]]) -> Step:
+    """A step that a person wrote in the place of one that read `before`; it ends the reasoning where that did."""
     drafted, verdict = (rejected["drafted"], rejected["verdict"]) if rejected else (None, None)
-    step = _step(run, "human", text, drafted, verdict, ids, cut=False, closes=closes)
-    step["rejected_text"], step["human"] = before, "edit"
+    step = _step(run, "human", text, drafted, verdict, ids, end=drafted)
+    step["rejected_text"], step["human"], step["cut"] = before, "edit", False
     if rejected:
         step["accepted"], step["reject_reason"] = False, "human"
     return step
@@ -68,8 +66,7 @@ def _step(
     verdict: Verdict | None,
     ids: dict[str, list[int]],
     *,
-    cut: bool,
-    closes: bool,
+    end: WrittenStep | None,
 ) -> Step:
     seconds: dict[str, float] = {}
     cached: dict[str, int | None] = {}
@@ -89,8 +86,9 @@ def _step(
         threshold=run.policy.threshold,
         human=verdict["human"] if verdict else None,
         **_evidence(verdict, place=len(run.steps)),
-        cut=cut,
-        closes=closes,
+        cut=end is not None and end["cut"],
+        closes=end is not None and end["closes"],
+        ended_with=end["ended_with"] if end else None,
         draft_tokens=draft_tokens,
         discarded_tokens=0 if source == "draft" else draft_tokens,
         base_tokens=0,

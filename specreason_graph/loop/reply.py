@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, InvalidToolCall, ToolCall
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from specreason_graph.contract.events import Event
@@ -15,6 +15,8 @@ from specreason_graph.contract.state import Ended, Step, UsageByRole
 from specreason_graph.loop.report import acceptance
 from specreason_graph.models.presets import Preset
 
+Finish = Literal["stop", "length", "tool_calls"]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -22,7 +24,13 @@ class Answer:
 
     text: str
     tokens: int
-    finish: Literal["stop", "length"]
+    """That the model wrote for it, and for the calls."""
+    finish: Finish
+    calls: Sequence[ToolCall] = ()
+    invalid: Sequence[InvalidToolCall] = ()
+    """Calls that were cut, or are not of their tool's schema."""
+    whole: bool = False
+    """Whether it came to its own end, with nothing left out of it."""
 
 
 def until(text: str, stops: Sequence[str]) -> str:
@@ -87,6 +95,14 @@ class Pieces:
     _waiting: str = ""
     _reasoning: Told = field(default_factory=Told)
 
+    @classmethod
+    def behind(cls, steps: Sequence[Step], *, last_step_waits: bool) -> Pieces:
+        """Those that follow where some steps were told before."""
+        pieces = cls(last_step_waits)
+        for step in steps:
+            pieces.of({"event": "step_accepted", "step": step})
+        return pieces
+
     def of(self, event: Event) -> tuple[str, str]:
         """What an event adds to the reasoning, and to the answer."""
         match event["event"]:
@@ -104,7 +120,8 @@ class Pieces:
 
 def answers_in_last_step(preset: Preset, settings: Settings) -> bool:
     """Whether a reasoning that was finished has the answer in its last step, and not in a phase of its own."""
-    return preset.kind == "instruct" and settings.answer_schema is None
+    in_the_open = preset.kind == "instruct" and not preset.wording(settings.boxed).close
+    return in_the_open and settings.answer_schema is None
 
 
 def reply(
@@ -120,6 +137,8 @@ def reply(
     accepted, judged = acceptance(steps)
     return AIMessage(
         content=answer.text,
+        tool_calls=list(answer.calls),
+        invalid_tool_calls=list(answer.invalid),
         additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
         usage_metadata=usage_metadata(usage, answer.tokens),
         response_metadata={
@@ -133,6 +152,7 @@ def reply(
                 "acceptance_rate": accepted / judged if judged else None,
                 "seconds": seconds,
                 "usage": usage,
+                "answer_tokens": answer.tokens,
             },
         },
     )

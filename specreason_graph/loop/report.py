@@ -18,7 +18,7 @@ class Report(TypedDict):
     seconds: float
 
 
-_PRIVATE = ("ids", "closes")
+_PRIVATE = ("ids", "closes", "ended_with")
 
 
 def report(state: SpecReasonState) -> Report:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from specreason_graph.contract.events import Emit
 from specreason_graph.contract.settings import Role, Settings
-from specreason_graph.contract.state import Node, RunId, Step, Update, UsageByRole
+from specreason_graph.contract.state import Ended, Node, RunId, Step, Update, UsageByRole
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.generation.bill import Bill
 from specreason_graph.generation.ledger import Opening
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.generation.overlap import Overlap
+from specreason_graph.generation.passage import Closer
 from specreason_graph.judging.evidence import Inquiry
 from specreason_graph.judging.policy import Policy
 from specreason_graph.loop.clock import Clock
+from specreason_graph.loop.messages import Telling
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.pair import Closings, JudgeRequest, Pair
 from specreason_graph.models.presets import Judge, Preset
@@ -35,6 +37,8 @@ class Run:
     contexts: dict[Role, int]
     closings: Closings
     """Of base."""
+    closers: Sequence[Closer]
+    """Of base, too."""
     request: JudgeRequest | None
     cue: list[int]
     """What has the answer begin, a schema included, in the tokens of who writes it."""
@@ -43,9 +47,11 @@ class Run:
     fresh: bool
     """True when the state holds nothing of this question yet."""
     clock: Clock
+    reasoned_before: int
+    """Tokens of reasoning that earlier runs on the user's message have kept."""
     used_before: UsageByRole
     """What was used, as far as the state has it."""
-    emit: Emit
+    emit: Telling
     _ledgers: dict[Role, Ids] = field(default_factory=dict, init=False)
 
     def behind(self, steps: list[Step]) -> Run:
@@ -83,16 +89,29 @@ class Run:
         """Kept tokens of reasoning, in base's tokens."""
         return len(self.ledger("base")) - len(self.openings["base"].ids)
 
-    def sampling(self, node: Node) -> Sampling:
-        """Temperature and top_p, with a seed of this node and step: one seed would repeat one noise every step."""
-        seed = int(digest([self.settings.seed, len(self.steps), node])[:7], 16)
+    @property
+    def reasoning_budget(self) -> int:
+        """Tokens of kept reasoning that this run may have, in base's tokens."""
+        budget, turn = self.settings.reasoning_budget, self.settings.turn_reasoning_budget
+        return budget if turn is None else min(budget, max(0, turn - self.reasoned_before))
+
+    def closed(self, ended_with: str | None) -> Ended:
+        """Why the reasoning ends with a step that closed it in this way."""
+        return "call" if self.settings.may_call and ended_with == self.preset.tool_format.opening else "finished"
+
+    def sampling(self, node: Node, request: int = 0) -> Sampling:
+        """Temperature and top_p, with a seed of this node, step and request: one would repeat one noise every time."""
+        seed = int(digest([self.settings.seed, len(self.steps), node, *([request] if request else [])])[:7], 16)
         return self.preset.sampling(self.settings, seed)
 
     def inquiry(self) -> Inquiry:
         """What base is asked about the next step."""
         marker = self.closings.marker
-        end = marker.id if marker else self.closings.end_of_turn
-        return Inquiry(self.pair.base, self.ledger("base"), len(self.steps), self.judge, self.request, end)
+        ends: dict[str | None, int] = {
+            None: marker.id if marker else self.closings.end_of_turn,
+            **{closer.text: closer.id for closer in self.closers},
+        }
+        return Inquiry(self.pair.base, self.ledger("base"), len(self.steps), self.judge, self.request, ends)
 
     def usage(self) -> UsageByRole:
         """Of the whole run so far."""
@@ -100,6 +119,8 @@ class Run:
 
     def parked(self, update: Update) -> Update:
         """A node's update with what every node says: what was used, and under which lease the next one goes on."""
+        for message in update.get("messages", ()):
+            self.emit.reply(message)
         said = {
             **update,
             "specreason_usage": self.usage(),

@@ -65,6 +65,7 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
         cut=True,
         closes=False,
         closing=None,
+        ended_with=None,
         cached_tokens=drafted["cached_tokens"],
         seconds=drafted["seconds"],
     )
@@ -92,4 +93,5 @@ async def _wanted(run: Run, role: Role, *, goes_on: bool) -> Wanted:
         step_tokens=step_bounds(run).tokens,
         room=room(run, role),
         goes_on=goes_on,
+        closers=await run.pair.closers(role, run.preset, calls=run.settings.may_call, boxed=run.settings.boxed),
     )

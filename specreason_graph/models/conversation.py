@@ -5,32 +5,64 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.endpoint.protocol import ChatMessage
+from specreason_graph.endpoint.protocol import ChatMessage as Told
 from specreason_graph.models.presets import Preset
 
+REASONING = "reasoning_content"
+"""Where a reply has its reasoning, in `additional_kwargs`."""
 
-def chat_messages(messages: Sequence[AnyMessage], preset: Preset) -> list[ChatMessage]:
-    """The conversation for the chat template, the preset's prompt around the last question.
+_SEEN = frozenset({"image", "image_url", "input_image", "audio", "input_audio", "video", "file", "input_file", "media"})
+"""Blocks that say nothing as text; each has to be looked at, or listened to."""
+
+
+def chat_messages(messages: Sequence[AnyMessage], preset: Preset, *, boxed: bool = False) -> list[Told]:
+    """The conversation for the chat template, one entry a message, the preset's prompt around the last question.
+
+    Reasoning stays before the models as long as the preset keeps it; blocks of other models' thinking, or of calls
+    that `tool_calls` has as well, are dropped.
 
     Raises:
-        ConfigError: there is no question, or something that raw completions can't carry.
+        ConfigError: there is no question, or something in it that only eyes or ears could read.
     """
-    chat = [{"role": _role(message), "content": _text(message)} for message in messages]
-    if not chat or chat[-1]["role"] != "user":
-        raise ConfigError("messages: the last one must be the question (a human message)")
-    if not chat[-1]["content"].strip():
+    turn = last_question(messages)
+    since = {"never": len(messages), "turn": turn, "always": -1}[preset.keep_reasoning]
+    chat = [_told(message, preset, now=at >= turn, reasons=at > since) for at, message in enumerate(messages)]
+    if not chat[turn]["content"].strip():
         raise ConfigError("messages: the question is empty")
-    chat[-1]["content"] = preset.prompt.replace("{question}", chat[-1]["content"])
-    return list(chat)
+    asked = preset.wording(boxed).prompt.replace("{question}", chat[turn]["content"])
+    chat[turn] = {**chat[turn], "content": asked}
+    return chat
+
+
+def last_question(messages: Sequence[BaseMessage]) -> int:
+    """Where the user's last message is; tools' results and replies may stand behind it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for at in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[at], HumanMessage) or _said_by(messages[at]) == "user":
+            return at
+    raise ConfigError("messages: there is no question (a human message)")
 
 
 def question_hash(messages: Sequence[AnyMessage]) -> str:
     """Names the conversation up to the question; ids and metadata do not matter."""
-    return digest([(message.type, message.content) for message in messages])
+    return digest([(message.type, message.content, *_calls_and_results(message)) for message in messages])
 
 
 def digest(value: object) -> str:
@@ -41,28 +73,77 @@ def digest(value: object) -> str:
 _JSON = json.JSONEncoder(sort_keys=True, default=repr)
 
 
-def _role(message: AnyMessage) -> str:
+def _calls_and_results(message: BaseMessage) -> list[Any]:
+    match message:
+        case AIMessage() if message.tool_calls:
+            return [[(call["name"], call["args"], call["id"]) for call in message.tool_calls]]
+        case ToolMessage():
+            return [message.tool_call_id]
+    return []
+
+
+def _told(message: BaseMessage, preset: Preset, *, now: bool, reasons: bool) -> Told:
+    told: dict[str, Any] = {"role": _role(message), "content": _text(message, now=now)}
+    if message.name:
+        told["name"] = message.name
+    if isinstance(message, ToolMessage):
+        told["tool_call_id"] = message.tool_call_id
+    if not isinstance(message, AIMessage):
+        return told
+    if message.tool_calls:
+        told["tool_calls"] = [
+            {
+                "id": call["id"] or f"call_{at}",
+                "type": "function",
+                "function": {"name": call["name"], "arguments": json.dumps(call["args"], ensure_ascii=False)},
+            }
+            for at, call in enumerate(message.tool_calls)
+        ]
+    reasoning = message.additional_kwargs.get(REASONING)
+    if reasons and isinstance(reasoning, str) and reasoning:
+        if preset.kind == "thinking":
+            told["reasoning"] = reasoning
+        else:  # it reasons in the open
+            told["content"] = "\n\n".join(filter(None, [reasoning, told["content"]]))
+    return told
+
+
+def _said_by(message: BaseMessage) -> str | None:
+    return {"developer": "system"}.get(message.role, message.role) if isinstance(message, ChatMessage) else None
+
+
+def _role(message: BaseMessage) -> str:
     match message:
         case SystemMessage():
             return "system"
         case HumanMessage():
             return "user"
-        case AIMessage() if not message.tool_calls:
+        case AIMessage():
             return "assistant"
-    raise ConfigError(
-        f"messages: a {message.type} message with or about tool calls can't be carried by raw completions; "
-        "use SpecReason as a tool or planner of an agent whose own model calls tools"
-    )
+        case ToolMessage() | FunctionMessage():
+            return "tool"
+        case ChatMessage() if _said_by(message) in ("system", "user", "assistant"):
+            return str(_said_by(message))
+    raise ConfigError(f"messages: a {message.type} message is no part of a conversation; leave it out")
 
 
-def _text(message: AnyMessage) -> str:
+def _text(message: BaseMessage, *, now: bool) -> str:
     if isinstance(message.content, str):
         return message.content
-    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in message.content]
-    kinds = {part.get("type", "?") for part in parts} - {"text", "reasoning"}
-    if kinds:
-        raise ConfigError(f"messages: only text can be reasoned about here, not {', '.join(sorted(kinds))}")
-    texts = [part.get("text") for part in parts if part["type"] == "text"]
-    if not all(isinstance(text, str) for text in texts):
-        raise ConfigError("messages: a block of type text has no text")
-    return "".join(map(str, texts))
+    return "".join(_block(message, block, now=now) for block in message.content)
+
+
+def _block(message: BaseMessage, block: str | dict[str, Any], *, now: bool) -> str:
+    """A block's text; what a tool gives in a shape of its own is told as JSON."""
+    if isinstance(block, str):
+        return block
+    kind = block.get("type", "?")
+    if kind == "text":
+        if not isinstance(block.get("text"), str):
+            raise ConfigError("messages: a block of type text has no text")
+        return str(block["text"])
+    if kind in _SEEN:
+        if now and not isinstance(message, AIMessage):
+            raise ConfigError(f"messages: only text can be reasoned about here, not {kind}; leave it out")
+        return f"({kind.removeprefix('input_').removesuffix('_url')})"
+    return json.dumps(block, ensure_ascii=False, default=str) if isinstance(message, ToolMessage) else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.errors import ConfigError
@@ -17,10 +17,12 @@ from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import ChatMessage, Marker, ModelCard
 from specreason_graph.generation.ledger import Opening
 from specreason_graph.generation.live import LiveRuns
+from specreason_graph.generation.passage import Closer
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.presets import Judge, Preset
+from specreason_graph.models.rendering import Knows, behind_assistant, tools_in_words, tried, turns_in_words
 
-_SENTINEL = "SENTINEL"
+_ASKED = ({"role": "user", "content": "?"},)
 _TOKENIZER_PROBE = (
     "Step 12: 3.5 + 47 = x?\n\nSo “naïve” 你好 🙂.\n\n\n  def f(a_b):\n\treturn {'k': [1, 2]}</think><|im_end|>"
 )
@@ -48,6 +50,7 @@ class Pair:
     """Base and draft. Use it as an async context manager, or call `aclose` in the loop that used it."""
 
     def __init__(self, config: PairConfig) -> None:
+        self.config = config
         self.base = connect("base", config.base)
         self.draft = connect("draft", config.draft)
         self.preset = config.preset
@@ -56,7 +59,9 @@ class Pair:
         self._opens: Memo[tuple[Hashable, ...], bool] = Memo()
         self._requests: Memo[tuple[Hashable, ...], JudgeRequest] = Memo()
         self._closings: Memo[tuple[Hashable, ...], Closings] = Memo()
+        self._closers: Memo[tuple[Role, str, str, str], list[Closer]] = Memo()
         self._cues: Memo[tuple[Role, str], list[int]] = Memo()
+        self._knows: Memo[tuple[Hashable, ...], Knows] = Memo()
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,19 +94,45 @@ class Pair:
         """Whether both models read one text as the same ids: compared, not assumed."""
         return await self._same_tokenizer.get(_TOKENIZER_PROBE, self._compared)
 
-    async def opening(self, role: Role, chat: Sequence[ChatMessage], preset: Preset) -> Opening:
+    async def opening(
+        self, role: Role, chat: Sequence[ChatMessage], preset: Preset, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Opening:
         """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
-        endpoint, marker = self.endpoint(role), preset.open.rstrip()
-        ids = await endpoint.render(chat, preset.template)
-        if marker:
-            ending = ids[-_ENDING:]
-
-            async def opens() -> bool:
-                return (await endpoint.decode(ending)).rstrip().endswith(marker)
-
-            if not await self._opens.get((role, marker, *ending), opens):
-                ids = [*ids, *await self.cue(role, preset.open)]
+        chat = await self._in_words(role, chat, preset)
+        if tools and not (await self.knows(role, preset)).tools:
+            chat, tools = tools_in_words(chat, tools, preset), ()
+        ids = await self.endpoint(role).render(chat, preset.template, tools)
+        ids = [*ids, *await self._opener(role, ids, preset)]
         return Opening(Ids(ids), digest(ids))
+
+    async def bridge(self, role: Role, following: Sequence[ChatMessage], preset: Preset) -> list[int]:
+        """What stands between the end of a reply and where the next one begins, the messages that follow included."""
+        endpoint = self.endpoint(role)
+        text = await behind_assistant(endpoint, preset, await self._in_words(role, following, preset))
+        ids = (await endpoint.encode(text, control=True)).ids
+        return [*ids, *await self._opener(role, ids, preset)]
+
+    async def knows(self, role: Role, preset: Preset) -> Knows:
+        """What this model's chat template takes of tools."""
+        key = (role, *preset.template.items())
+        return await self._knows.get(key, lambda: tried(self.endpoint(role), preset))
+
+    async def _in_words(self, role: Role, chat: Sequence[ChatMessage], preset: Preset) -> Sequence[ChatMessage]:
+        """The conversation with calls and results in words, if it has such and the template can't tell them."""
+        if not any(message["role"] == "tool" or "tool_calls" in message for message in chat):
+            return chat
+        return chat if (await self.knows(role, preset)).turns else turns_in_words(chat, preset)
+
+    async def _opener(self, role: Role, ids: list[int], preset: Preset) -> list[int]:
+        """What opens the reasoning behind some ids, where the template has not done that."""
+        marker, ending = preset.open.rstrip(), ids[-_ENDING:]
+        if not marker:
+            return []
+
+        async def opens() -> bool:
+            return (await self.endpoint(role).decode(ending)).rstrip().endswith(marker)
+
+        return [] if await self._opens.get((role, marker, *ending), opens) else await self.cue(role, preset.open)
 
     async def cue(self, role: Role, text: str) -> list[int]:
         """Ids of a text that a preset puts behind what a model has written; of few texts, so they are kept."""
@@ -120,6 +151,11 @@ class Pair:
         key = (role, preset.close, *preset.template.items())
         return await self._closings.get(key, lambda: self._closed(role, preset))
 
+    async def closers(self, role: Role, preset: Preset, *, calls: bool, boxed: bool) -> list[Closer]:
+        """Texts that end the reasoning beside turn and marker: what opens a call, and the answer of instruct models."""
+        key = (role, preset.kind, preset.wording(boxed).close, preset.tool_format.opening if calls else "")
+        return await self._closers.get(key, lambda: self._texts_that_close(*key))
+
     async def judge_request(self, judge: Judge, preset: Preset) -> JudgeRequest:
         """The chat markup around the judge's request, derived from base's own template.
 
@@ -136,7 +172,7 @@ class Pair:
 
     async def _closed(self, role: Role, preset: Preset) -> Closings:
         endpoint = self.endpoint(role)
-        behind = await endpoint.encode(await self._behind_assistant(endpoint, preset, "?"), control=True)
+        behind = await endpoint.encode(await behind_assistant(endpoint, preset, _ASKED), control=True)
         marker = None
         if preset.close and preset.kind == "thinking":  # a text is found where it is read
             ids = (await endpoint.encode(preset.close, control=True)).ids
@@ -150,8 +186,17 @@ class Pair:
             raise ConfigError(f"{endpoint.name}: its chat template does not end the assistant's turn")
         return Closings(behind.ids[0], marker)
 
+    async def _texts_that_close(self, role: Role, kind: str, answers: str, calls: str) -> list[Closer]:
+        texts = {calls: False, **({answers: True} if kind == "instruct" else {})}
+        closers = []
+        for text, begins_a_line in texts.items():
+            if text:
+                ids = (await self.endpoint(role).encode(text, control=True)).ids
+                closers.append(Closer(text, ids[0], len(ids) == 1, begins_a_line))
+        return closers
+
     async def _requested(self, judge: Judge, preset: Preset) -> JudgeRequest:
-        text = await self._behind_assistant(self.base, preset, judge.request)
+        text = await behind_assistant(self.base, preset, [{"role": "user", "content": judge.request}])
         marker = preset.open.rstrip()
         if marker and text.rstrip().endswith(marker):  # the pre-fill opens the think block itself
             text = text.rstrip().removesuffix(marker)
@@ -167,15 +212,3 @@ class Pair:
                 )
             labels[label] = ids[-1]
         return JudgeRequest(suffix, labels)
-
-    async def _behind_assistant(self, endpoint: Endpoint, preset: Preset, request: str) -> str:
-        chat = [
-            {"role": "user", "content": "?"},
-            {"role": "assistant", "content": _SENTINEL},
-            {"role": "user", "content": request},
-        ]
-        rendered = await endpoint.decode(await endpoint.render(chat, preset.template))
-        _, found, behind = rendered.rpartition(_SENTINEL)
-        if not found:
-            raise ConfigError(f"{endpoint.name}: its chat template drops the assistant's turn, so no judge can read it")
-        return behind

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from specreason_graph.contract.settings import ScoreMethod, Settings
 from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.models.tool_format import ToolFormat, builtin_formats, tool_format
 
 
 class Judge(BaseModel):
@@ -88,6 +89,18 @@ class Preset(BaseModel):
     threshold: float | None = Field(default=None, description="None takes the judge's own")
     policy: str | None = Field(default=None, description="Fitted policy of this pair; None: threshold on the score")
     template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
+    tool_format: Annotated[ToolFormat, BeforeValidator(tool_format)] = Field(
+        default=builtin_formats()["hermes"], description="How base spells a tool call: a format, or the name of one"
+    )
+    tool_words: str = Field(
+        default="You may call tools. They are, as JSON:\n{tools}\n\nTo call one, write exactly this, and wait for the "
+        "result:\n{call}",
+        description="What tells a model of tools whose chat template can't; {tools} and {call} are theirs",
+    )
+    keep_reasoning: Literal["turn", "always", "never"] = Field(
+        default="turn",
+        description="How long earlier reasoning stays before the models: `turn` is up to the user's next message",
+    )
     temperature: float = 0.6
     top_p: float = 0.95
 
@@ -98,8 +111,14 @@ class Preset(BaseModel):
         close = self.close if self.kind == "thinking" else ""
         return Wording(self.boxed_prompt, self.boxed_cue or self.answer_cue, close)
 
-    def cue(self, schema: Mapping[str, Any] | None, *, boxed: bool) -> str:
+    def goes_on_behind(self, *, calls: bool) -> bool:
+        """Whether another run may begin behind a reply with its reasoning, one with calls or one without."""
+        return self.keep_reasoning == "always" or (self.keep_reasoning == "turn" and calls)
+
+    def cue(self, schema: Mapping[str, Any] | None, *, boxed: bool, calls: bool = False) -> str:
         """What has the answer begin: it closes the reasoning of thinking models, and tells all of a schema."""
+        if calls and self.kind == "instruct":
+            return ""
         if schema is None:
             return self.wording(boxed).answer_cue
         close = self.answer_cue if self.kind == "thinking" else "\n"

@@ -1,0 +1,101 @@
+"""What a chat template makes of tools and of turns, found by trying it, and what it can't say put into words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from specreason_graph.contract.errors import ConfigError, EndpointRefused
+from specreason_graph.endpoint.protocol import ChatMessage, Endpoint
+from specreason_graph.models.presets import Preset
+
+_SENTINEL = "SENTINEL"
+_FUNCTION = {"name": "SENTINEL_TOOL", "description": "?", "parameters": {"type": "object"}}
+_TOOL = {"type": "function", "function": _FUNCTION}
+_CALL = {"id": "call_0", "type": "function", "function": {"name": "SENTINEL_CALL", "arguments": "{}"}}
+_TRIED: Sequence[ChatMessage] = (
+    {"role": "user", "content": "?"},
+    {"role": "assistant", "content": "", "tool_calls": [_CALL]},
+    {"role": "tool", "content": "SENTINEL_RESULT", "tool_call_id": "call_0", "name": "SENTINEL_CALL"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Knows:
+    """What a model's chat template takes."""
+
+    tools: bool
+    """Descriptions of tools."""
+    turns: bool
+    """Calls of tools, and their results."""
+
+
+async def behind_assistant(endpoint: Endpoint, preset: Preset, following: Sequence[ChatMessage]) -> str:
+    """The text that the template puts behind an assistant's turn, to its end, where some messages follow it.
+
+    Raises:
+        ConfigError: the template drops the assistant's turn.
+    """
+    chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _SENTINEL}, *following]
+    rendered = await endpoint.decode(await endpoint.render(chat, preset.template))
+    _, found, behind = rendered.rpartition(_SENTINEL)
+    if not found:
+        raise ConfigError(f"{endpoint.name}: its chat template drops the assistant's turn, so no judge can read it")
+    return behind
+
+
+async def tried(endpoint: Endpoint, preset: Preset) -> Knows:
+    """What the endpoint's template knows; one that refuses something does not know it."""
+    tools = await _shows(endpoint, preset, _TRIED[:1], [_TOOL], ["SENTINEL_TOOL"])
+    turns = await _shows(endpoint, preset, _TRIED, [], ["SENTINEL_CALL", "SENTINEL_RESULT"])
+    return Knows(tools, turns)
+
+
+async def _shows(
+    endpoint: Endpoint,
+    preset: Preset,
+    chat: Sequence[ChatMessage],
+    tools: Sequence[Mapping[str, Any]],
+    expected: Sequence[str],
+) -> bool:
+    try:
+        rendered = await endpoint.decode(await endpoint.render(chat, preset.template, tools))
+    except EndpointRefused:
+        return False
+    return all(text in rendered for text in expected)
+
+
+def tools_in_words(
+    chat: Sequence[ChatMessage], tools: Sequence[Mapping[str, Any]], preset: Preset
+) -> list[ChatMessage]:
+    """The conversation with a system message that tells of the tools, behind what it says already."""
+    listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
+    call = preset.tool_format.spelled([("<name>", {"<argument>": "<value>"})])
+    words = preset.tool_words.replace("{call}", call).replace("{tools}", listed)
+    if chat and chat[0]["role"] == "system":
+        return [{**chat[0], "content": f"{chat[0]['content']}\n\n{words}"}, *chat[1:]]
+    return [{"role": "system", "content": words}, *chat]
+
+
+def turns_in_words(chat: Sequence[ChatMessage], preset: Preset) -> list[ChatMessage]:
+    """The conversation with calls spelled in the assistant's text, and results told by the user, in one turn."""
+    told: list[ChatMessage] = []
+    for is_result, messages in groupby(chat, lambda message: message["role"] == "tool"):
+        if is_result:
+            results = [f"Result of {message.get('name') or 'the tool'}:\n{message['content']}" for message in messages]
+            told.append({"role": "user", "content": "\n\n".join(results)})
+        else:
+            told += [_spelled(message, preset) for message in messages]
+    return told
+
+
+def _spelled(message: ChatMessage, preset: Preset) -> ChatMessage:
+    if "tool_calls" not in message:
+        return message
+    functions = [call["function"] for call in message["tool_calls"]]
+    calls = preset.tool_format.spelled([(it["name"], json.loads(it["arguments"])) for it in functions])
+    text = "\n\n".join(filter(None, [message["content"], calls]))
+    return {key: value for key, value in message.items() if key != "tool_calls"} | {"content": text}

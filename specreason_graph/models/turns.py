@@ -1,0 +1,117 @@
+"""Turns that go on token by token: a reply holds the ids that were written for it, and the next run begins behind them.
+
+A conversation that is rendered anew reads the same, but a tokenizer may join its steps otherwise, and the prefix cache
+ends there. So base's cache holds over a whole tool loop.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+
+from specreason_graph.contract.settings import Role
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.generation.ledger import Opening
+from specreason_graph.models.conversation import chat_messages, digest, last_question
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Preset
+
+_MOST_BYTES = 2**24
+"""Of a record that is unpacked, four a token: messages may come from anybody."""
+
+
+class Tokens(TypedDict):
+    """What a reply's metadata holds of its ids; a reply that was changed since, or stands elsewhere, is not gone by."""
+
+    said: str
+    """Hash of the reply's text and calls."""
+    openings: dict[str, str]
+    """Hash of the ids that it was written behind, by role."""
+    ids: dict[str, str]
+    """All that was written for it, by role: 32 bits an id, compressed, in base 64."""
+
+
+def tokens(reply: AIMessage, openings: Mapping[Role, Opening], written: Mapping[Role, Sequence[int]]) -> Tokens:
+    """The record for a reply's metadata."""
+    return Tokens(
+        said=_said(reply),
+        openings={role: opening.hash for role, opening in openings.items()},
+        ids={role: _packed(ids) for role, ids in written.items()},
+    )
+
+
+def spent(messages: Sequence[BaseMessage]) -> int:
+    """Tokens of reasoning that the replies since the user's last message have kept."""
+    behind = messages[last_question(messages) :]
+    return sum(int(_about(message).get("reasoning_tokens") or 0) for message in behind)
+
+
+async def opening(
+    pair: Pair,
+    role: Role,
+    messages: Sequence[AnyMessage],
+    preset: Preset,
+    tools: Sequence[Mapping[str, Any]] = (),
+    *,
+    boxed: bool = False,
+) -> Opening:
+    """The conversation with the assistant's turn, and for thinking models the reasoning, open.
+
+    Token-exact behind replies of this user turn (of all, where the preset keeps reasoning always) that hold their ids.
+
+    Raises:
+        ConfigError: there is no question, or something that can't be told to a model.
+    """
+    chat = chat_messages(messages, preset, boxed=boxed)
+    since = {"never": len(messages), "turn": last_question(messages), "always": -1}[preset.keep_reasoning]
+    known = [at for at, message in enumerate(messages) if at > since and _about(message).get("tokens")]
+    if not known:
+        return await pair.opening(role, chat, preset, tools)
+    begun = chat_messages(messages[: known[0]], preset, boxed=boxed)
+    so_far = await pair.opening(role, begun, preset, tools)
+    for at, until in zip(known, [*known[1:], len(messages)], strict=True):
+        ids = _written(messages[at], role, so_far.hash)
+        if ids is None:
+            return await pair.opening(role, chat, preset, tools)
+        following = chat_messages(messages[:until], preset, boxed=boxed)[at + 1 :]
+        grown = Ids([*so_far.ids, *ids, *await pair.bridge(role, following, preset)])
+        so_far = Opening(grown, digest(list(grown)))
+    return so_far
+
+
+def _about(message: BaseMessage) -> Mapping[str, Any]:
+    about = message.response_metadata.get("specreason") if isinstance(message, AIMessage) else None
+    return about if isinstance(about, Mapping) else {}
+
+
+def _written(message: BaseMessage, role: Role, opening: str) -> list[int] | None:
+    """A reply's ids for one model; None where they are of other text than it has now, or of another conversation."""
+    record: Any = _about(message).get("tokens")
+    try:
+        if (
+            not isinstance(message, AIMessage)
+            or record["said"] != _said(message)
+            or record["openings"][role] != opening
+        ):
+            return None
+        return _unpacked(record["ids"].get(role) or record["ids"]["base"])
+    except (KeyError, TypeError, AttributeError, ValueError, binascii.Error, zlib.error):  # not one of ours
+        return None
+
+
+def _said(reply: AIMessage) -> str:
+    return digest([reply.text, [[call["name"], call["args"], call["id"]] for call in reply.tool_calls]])
+
+
+def _packed(ids: Sequence[int]) -> str:
+    return base64.b64encode(zlib.compress(array("I", ids).tobytes())).decode()
+
+
+def _unpacked(text: str) -> list[int]:
+    return array("I", zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MOST_BYTES)).tolist()
