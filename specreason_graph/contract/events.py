@@ -11,7 +11,16 @@ from typing_extensions import TypedDict  # pydantic wants this one below Python 
 from specreason_graph.contract.state import Ended, RejectReason, Step, Verdict
 
 
-class StepDrafted(TypedDict):
+class Whose(TypedDict, total=False):
+    """What every event holds as well, put in where it is told; an interrupt's value, too."""
+
+    run: str
+    """The run's id, as in the state's `specreason_run`."""
+    question: str
+    """What it answers: the first 100 characters of the last human message."""
+
+
+class StepDrafted(Whose):
     """The draft model wrote a step."""
 
     event: Literal["step_drafted"]
@@ -19,7 +28,7 @@ class StepDrafted(TypedDict):
     text: str
 
 
-class StepJudged(TypedDict):
+class StepJudged(Whose):
     """The judge decided on it."""
 
     event: Literal["step_judged"]
@@ -27,14 +36,14 @@ class StepJudged(TypedDict):
     verdict: Verdict
 
 
-class StepUnsure(TypedDict):
+class StepUnsure(Whose):
     """The score is inside `ask_band`: the run waits for a person."""
 
     event: Literal["step_unsure"]
     index: int
 
 
-class StepRejected(TypedDict):
+class StepRejected(Whose):
     """It was thrown away; base writes the step next."""
 
     event: Literal["step_rejected"]
@@ -42,21 +51,21 @@ class StepRejected(TypedDict):
     reason: RejectReason | None
 
 
-class StepKept(TypedDict):
+class StepKept(Whose):
     """A step became part of the reasoning: a draft that was accepted, or one that base or a person wrote."""
 
     event: Literal["step_accepted", "step_regenerated", "step_edited"]
     step: Step
 
 
-class AnswerToken(TypedDict):
+class AnswerToken(Whose):
     """A piece of the answer."""
 
     event: Literal["answer_token"]
     text: str
 
 
-class ToolCallBegun(TypedDict):
+class ToolCallBegun(Whose):
     """Base calls a tool; its arguments follow."""
 
     event: Literal["tool_call_begun"]
@@ -66,7 +75,7 @@ class ToolCallBegun(TypedDict):
     name: str
 
 
-class ToolCallToken(TypedDict):
+class ToolCallToken(Whose):
     """A piece of a call's arguments, as JSON text."""
 
     event: Literal["tool_call_token"]
@@ -74,7 +83,7 @@ class ToolCallToken(TypedDict):
     text: str
 
 
-class ReasoningEnded(TypedDict):
+class ReasoningEnded(Whose):
     """The reasoning is over."""
 
     event: Literal["reasoning_ended"]

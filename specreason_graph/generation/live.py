@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from secrets import token_hex
 from threading import Lock
+from weakref import WeakSet
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.generation.ledger import Ledgers, Opening
@@ -40,6 +41,9 @@ class LiveRun:
     """Preset and models that the openings are of: a resumed run may name others."""
     cues: dict[tuple[Role, str], list[int]] = field(default_factory=dict)
     """What asks for the answer, where that is the run's own: a schema."""
+
+    listening: WeakSet[object] = field(default_factory=WeakSet)
+    """Who was told that its reply began."""
 
     left_at: float | None = None
     """When its last node left it, by `time.perf_counter`; None where nobody came for it in time."""

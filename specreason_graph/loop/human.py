@@ -6,9 +6,9 @@ from typing import Self
 
 from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from typing_extensions import TypedDict
 
 from specreason_graph.contract.errors import ConfigError, in_one_line
+from specreason_graph.contract.events import Whose
 from specreason_graph.contract.state import Choice, Edit, Pending, Step, Update, Verdict
 from specreason_graph.generation.ledger import encode_step, step_ids
 from specreason_graph.loop.bounds import room, why_ended
@@ -16,7 +16,7 @@ from specreason_graph.loop.record import human_step, ids_of
 from specreason_graph.loop.run import Run
 
 
-class Question(TypedDict):
+class Question(Whose):
     """What a waiting run shows: the value of its interrupt."""
 
     index: int
@@ -62,6 +62,7 @@ async def persons_decision(run: Run, pending: Pending, verdict: Verdict) -> tupl
     """
     drafted = pending["drafted"]
     question = Question(
+        **run.emit.whose,
         index=len(run.steps),
         text=drafted["text"],
         verdict=verdict,
@@ -95,7 +96,7 @@ async def persons_step(run: Run, text: str, *, before: str, rejected: Pending | 
     for role in ("base", "draft"):
         if len(step_ids(ids, role)) > (left := room(run, role)):
             raise ConfigError(f"text: the step is longer than the {left} tokens left in {role}'s context")
-    return human_step(run, whole, before, rejected, ids, closes=closes)
+    return human_step(run, whole, before, rejected, ids)
 
 
 def edited(index: int, text: str | None = None) -> Update:

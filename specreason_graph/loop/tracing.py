@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from copy import copy
@@ -36,6 +37,7 @@ from specreason_graph.endpoint.protocol import (
     Token,
     Usage,
 )
+from specreason_graph.loop.messages import streams
 from specreason_graph.models.pair import Pair
 
 
@@ -44,19 +46,19 @@ def told_below(config: RunnableConfig | None) -> Iterator[RunnableConfig]:
     """Around a chat model's call: what it calls in turn is told as children of its run, which gets its id here.
 
     LangChain tells a model its run when it is invoked, but not when it streams; and LangGraph goes by the config of
-    the surrounding context.
+    the surrounding context. So a graph that the model runs is no subgraph of the one around it: what streams has the
+    model's own chunks, and only tracers have what is below.
     """
     config = ensure_config(config)
     callbacks = get_async_callback_manager_for_config(config)
-    if not callbacks.handlers:
-        yield config
-        return
     run_id = config.get("run_id") or uuid7()
     children = callbacks.copy()
     children.parent_run_id = run_id
-    token = var_child_runnable_config.set({"callbacks": children, "configurable": config.get("configurable", {})})
+    children.handlers = [handler for handler in callbacks.handlers if not streams(handler)]
+    children.inheritable_handlers = [handler for handler in callbacks.inheritable_handlers if not streams(handler)]
+    token = var_child_runnable_config.set({"callbacks": children})
     try:
-        yield {**config, "callbacks": callbacks, "run_id": run_id}
+        yield {**config, "callbacks": callbacks, "run_id": run_id} if callbacks.handlers else config
     finally:
         var_child_runnable_config.reset(token)
 
@@ -153,12 +155,13 @@ class TracedEndpoint:
         form: Form = FREE,
     ) -> AsyncGenerator[Token | End, None]:
         """A run that ends with the text; one that is cut ends with what there is of it."""
-        run = await self._begun(self._writes, len(prompt))
+        begun = asyncio.ensure_future(self._begun(self._writes, len(prompt)))
         text, written, usage = "", 0, None
         stream = self._endpoint.generate(
             prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
         )
         try:
+            await asyncio.shield(begun)  # whoever pays for the request has it from now on, also where it is cut here
             async with aclosing(stream):
                 async for said in stream:
                     if isinstance(said, End):
@@ -168,12 +171,14 @@ class TracedEndpoint:
                         written += 1
                     yield said
         except Exception as error:
-            await run.on_llm_error(error)
+            await (await begun).on_llm_error(error)
             raise
         except BaseException:
-            await run.on_llm_end(_result(text, usage or Usage(len(prompt), None, written)))
+            run = await begun
+            await run.on_llm_end(_result(run, text, usage or Usage(len(prompt), None, written)))
             raise
-        await run.on_llm_end(_result(text, usage or Usage(len(prompt), None, written)))
+        run = await begun
+        await run.on_llm_end(_result(run, text, usage or Usage(len(prompt), None, written)))
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """A run without text."""
@@ -183,7 +188,7 @@ class TracedEndpoint:
         except BaseException as error:
             await run.on_llm_error(error)
             raise
-        await run.on_llm_end(_result("", readings.usage))
+        await run.on_llm_end(_result(run, "", readings.usage))
         return readings
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
@@ -191,7 +196,7 @@ class TracedEndpoint:
         likelihood = await self._endpoint.likelihood(prompt)
         if likelihood is not None:
             run = await self._begun("judge", len(prompt))
-            await run.on_llm_end(_result("", likelihood.usage))
+            await run.on_llm_end(_result(run, "", likelihood.usage))
         return likelihood
 
     async def aclose(self) -> None:
@@ -224,7 +229,7 @@ class TracedEndpoint:
         )
 
 
-def _result(text: str, usage: Usage) -> LLMResult:
+def _result(run: AsyncCallbackManagerForLLMRun, text: str, usage: Usage) -> LLMResult:
     details = InputTokenDetails() if usage.cached_tokens is None else InputTokenDetails(cache_read=usage.cached_tokens)
     message = AIMessage(
         content=text,
@@ -234,5 +239,6 @@ def _result(text: str, usage: Usage) -> LLMResult:
             total_tokens=usage.prompt_tokens + usage.completion_tokens,
             input_token_details=details,
         ),
-    )  # without a model_name: handlers that add usage up would count it twice, here and in the reply
+        response_metadata={"model_name": run.metadata["ls_model_name"]},  # handlers add usage up by it
+    )
     return LLMResult(generations=[[ChatGeneration(message=message)]])
