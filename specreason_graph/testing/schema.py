@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -54,6 +55,8 @@ def satisfies(value: Any, schema: Any, root: Any = None) -> bool:
     if isinstance(value, str):
         return _fits(len(value), schema, "Length")
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf):
+            return False
         return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
     return True
 
@@ -95,7 +98,8 @@ def _smallest(schema: Any, root: Any, deep: int) -> Any:
     if kind == "string":
         return "x" * schema.get("minLength", 0)
     if kind in ("integer", "number"):
-        return max(schema.get("minimum", 0), min(0, schema.get("maximum", 0)))
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+        return min(max(0, low), schema.get("maximum", schema.get("exclusiveMaximum", math.inf) - 1))
     return False if kind == "boolean" else None
 
 
