@@ -1,45 +1,51 @@
-"""SpecReason as a LangChain chat model: reasoning blocks, an answer, and the whole loop behind one call."""
+"""SpecReason as a LangChain chat model: reasoning blocks, an answer or calls, and the whole loop behind one call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.graph.state import CompiledStateGraph
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from langchain_core.tools import BaseTool
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from specreason_graph.contract.errors import ConfigError, checked, in_one_line
 from specreason_graph.contract.settings import Settings
-from specreason_graph.judging.catalog import Catalog, builtin
-from specreason_graph.loop.graph import create_specreason
-from specreason_graph.loop.opened import preset_of
-from specreason_graph.loop.reply import Pieces, answers_in_last_step
 from specreason_graph.loop.tracing import told_below
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
 from specreason_graph.use.answer_schema import as_json_schema, parsed
+from specreason_graph.use.arguments import as_settings, choice_of, places_of
 from specreason_graph.use.background import iterate, wait_for
+from specreason_graph.use.identity import cache_key
+from specreason_graph.use.portable import constructor, remade
+from specreason_graph.use.profile import PROFILE
+from specreason_graph.use.runs import Runs, with_usage
 
-_NO_TOOLS = (
-    "tools: SpecReason continues raw completions, which carry no tool calls; use it as the planner or as a tool of an "
-    "agent whose own model calls tools"
-)
+_THE_PAIR = {"pair", "pairs", "presets", "judges", "policies"}
+
+
+def _texts(stop: Any) -> Any:
+    return [stop] if isinstance(stop, str) else stop
 
 
 class ChatSpecReason(BaseChatModel):
     """A draft and a base model as one chat model.
 
-    The answer is the message's text; the reasoning is in `additional_kwargs["reasoning_content"]`, and in
-    `content_blocks`. `usage_metadata` is what all models read and wrote; `response_metadata` has `model_name` (base's),
-    `finish_reason`, and under `specreason` the acceptance rate, why the reasoning ended, and usage by role. Any setting
-    may be bound or given to a call: `model.bind(threshold=8)`, `model.invoke(…, reasoning_budget=2000)`.
+    The answer is the message's text, or its `tool_calls`; the reasoning is in `additional_kwargs["reasoning_content"]`,
+    and in `content_blocks`. `usage_metadata` is what all models read and wrote; `response_metadata` has `model_name`
+    (base's), `finish_reason`, and under `specreason` the acceptance rate, why the reasoning ended, and usage by role.
+    Any setting may be bound or given to a call: `model.bind(threshold=8)`, `model.invoke(…, reasoning_budget=2000)`.
+
+    Callbacks are told each request's usage by the model that answered it, and the reply without one: so they add up.
+    Copies share the pair. `pickle` and `langchain_core.load` take a model whose pair is of the environment.
 
     Example:
         model = ChatSpecReason(settings=Settings(reasoning_budget=2000))
@@ -53,30 +59,35 @@ class ChatSpecReason(BaseChatModel):
     settings: Settings = Field(default=Settings(), description="Of every call, where it sets nothing else")
     temperature: float | None = Field(default=None, description="Shorthand for that of the settings")
     max_tokens: int | None = Field(default=None, description="Shorthand for `answer_budget`; the reasoning has its own")
-    stop: list[str] | None = Field(default=None, description="Shorthand for `answer_stop`")
+    stop: Annotated[list[str] | None, BeforeValidator(_texts)] = Field(
+        default=None, description="Shorthand for `answer_stop`"
+    )
     streaming: bool = Field(default=False, description="Whether `invoke` streams to callbacks, too")
     presets: Sequence[Preset] = ()
     judges: Sequence[Judge] = ()
     policies: Sequence[Any] = ()  # `NamedPolicy`, a protocol that pydantic can't check
-    _graph: CompiledStateGraph[Any, Settings, Any, Any] = PrivateAttr()
-    _catalog: Catalog = PrivateAttr()
+    _runs: Runs = PrivateAttr()
+    _of_environment: bool = PrivateAttr()
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _in_one_line(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def __init__(self, **values: Any) -> None:
+        if unknown := [name for name in values if name not in type(self).model_fields]:
+            raise ConfigError(places_of(unknown))
         try:
-            return handler(values)
+            super().__init__(**values)
         except ValidationError as error:
-            raise in_one_line(error, cls) from None
+            raise in_one_line(error, type(self)) from None
 
     @model_validator(mode="after")
     def _build(self) -> Self:
         self._chosen(None, {})
+        self._of_environment = self.pair is None and not self.pairs
+        self.profile = {**PROFILE, **(self.profile or {})}
+        return self._compiled()
+
+    def _compiled(self) -> Self:
         known = {**self.pairs, **({"default": self.pair} if self.pair else {})} or default_pairs()
         self.pairs = known
-        self._catalog = builtin().extended(self.presets, self.judges, self.policies)
-        graph = create_specreason(pairs=known, presets=self.presets, judges=self.judges, policies=self.policies)
-        self._graph = graph.compile(checkpointer=False, name="specreason")
+        self._runs = Runs(known, self.presets, self.judges, self.policies)
         return self
 
     @property
@@ -87,43 +98,62 @@ class ChatSpecReason(BaseChatModel):
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         """One reply, from any thread: one event loop in the background talks to the models for all of them."""
         with told_below(config) as config:
-            return super().invoke(input, config, **kwargs)
+            return with_usage(super().invoke(input, config, **kwargs))
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """One reply."""
         with told_below(config) as config:
-            return await super().ainvoke(input, config, **kwargs)
+            return with_usage(await super().ainvoke(input, config, **kwargs))
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[AIMessageChunk]:
-        """The reasoning step by step as it is kept, then the answer token by token."""
+        """The reasoning step by step as it is kept, then the answer and calls token by token."""
         with told_below(config) as config:
             chunks = super().stream(input, config, **kwargs)
             first = next(chunks)
-        yield first
-        yield from chunks
+        yield with_usage(first)
+        for chunk in chunks:
+            yield with_usage(chunk)
 
     async def astream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[AIMessageChunk]:
-        """The reasoning step by step as it is kept, then the answer token by token."""
+        """The reasoning step by step as it is kept, then the answer and calls token by token."""
         with told_below(config) as config:
             chunks = super().astream(input, config, **kwargs)
             first = await anext(chunks)
-        yield first
+        yield with_usage(first)
         async for chunk in chunks:
-            yield chunk
+            yield with_usage(chunk)
 
-    def bind_tools(self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any) -> NoReturn:
-        """Refused.
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Reason freely, then answer or call some of these tools.
+
+        Args:
+            tools: LangChain tools, functions, pydantic models, or dicts in OpenAI's or Anthropic's shape.
+            tool_choice: `auto` (None), `none`, `any` or `required` (True), a tool's name, or a dict that says one of
+                these.
+            parallel_tool_calls: whether one reply may hold several calls; None: it may.
+            strict: arguments are held to their schemas, whatever this says.
+            kwargs: settings of the call.
 
         Raises:
-            ConfigError: always; the message says the way round.
+            ConfigError: something is no tool or no setting, or there is no such tool to choose.
         """
-        raise ConfigError(_NO_TOOLS)
+        said = {"tool_choice": choice_of(tool_choice), "parallel_tool_calls": parallel_tool_calls}
+        call = {**kwargs, **{name: value for name, value in said.items() if value is not None}}
+        return self.bind(**call, tools=list(self._chosen(None, {**call, "tools": tools}).tools))
 
     def with_structured_output(
         self,
@@ -134,10 +164,12 @@ class ChatSpecReason(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Reason freely, then answer in the form of a pydantic model, a TypedDict or a JSON schema.
+        """Reason freely, then answer in the form of a pydantic model, a TypedDict, a dataclass or a JSON schema.
+
+        What it gives is whole: a stream gives it at its end, and an answer that was cut raises `AnswerCut`.
 
         Args:
-            schema: what the answer has to be; a pydantic model gives its instances, all else dicts.
+            schema: what the answer has to be; a model or dataclass gives its instances, all else dicts.
             include_raw: give a dict of `raw` message, `parsed` result and `parsing_error` instead of raising.
             method: the server holds the answer to the schema, whatever this says.
             strict: likewise.
@@ -159,9 +191,33 @@ class ChatSpecReason(BaseChatModel):
     def _llm_type(self) -> str:
         return "specreason"
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy on the same pair, or on that of the update."""
+        copied = super().model_copy(update=update, deep=deep)
+        if not update or not update.keys() & _THE_PAIR:
+            return copied
+        copied._of_environment = self._of_environment and not update.keys() & {"pair", "pairs"}
+        return copied._compiled()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        shared = (self.pair, self.pairs, self._runs, self.callbacks, self.cache, self.rate_limiter)
+        return super().__deepcopy__({**(memo or {}), **{id(it): it for it in shared}})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade(self, movable=self._of_environment)
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """For `langchain_core.load`, which makes it anew on the pair of its environment."""
+        return constructor(self, movable=self._of_environment and not self.policies)
+
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return {"model_name": self.model_name, **self._chosen(None, {}).model_dump(exclude_unset=True)}
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        settings = self._chosen(stop, kwargs)
+        own = {"presets": self.presets, "judges": self.judges, "policies": self.policies}
+        return cache_key(settings, self.pairs.get(settings.pair), own)
 
     def _generate(
         self,
@@ -180,9 +236,7 @@ class ChatSpecReason(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         settings = self._chosen(stop, kwargs)
-        state = await self._graph.ainvoke(_question(messages), _config(settings), context=settings)
-        message = state["messages"][-1].model_copy(update={"id": None})  # LangChain names it after its run
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        return ChatResult(generations=[ChatGeneration(message=await self._runs.reply(messages, settings))])
 
     def _stream(
         self,
@@ -200,28 +254,9 @@ class ChatSpecReason(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        settings = self._chosen(stop, kwargs)
-        pieces = Pieces(last_step_waits=await self._answers_in_last_step(settings))
-        parts = self._graph.astream(
-            _question(messages), _config(settings), context=settings, stream_mode=["custom", "updates"], version="v2"
-        )
-        async with aclosing(parts):  # type: ignore[type-var]
-            async for part in parts:
-                if part["type"] == "custom":
-                    reasoning, answer = pieces.of(part["data"])
-                    if reasoning:
-                        yield _chunk("", additional_kwargs={"reasoning_content": reasoning})
-                    if answer:
-                        yield _chunk(answer)
-                elif part["type"] == "updates" and "finalize" in part["data"]:
-                    [reply] = part["data"]["finalize"]["messages"]
-                    told = {"usage_metadata": reply.usage_metadata, "response_metadata": reply.response_metadata}
-                    yield _chunk("", **told, chunk_position="last")
-
-    async def _answers_in_last_step(self, settings: Settings) -> bool:
-        if settings.pair not in self.pairs:
-            return False  # the graph says what is wrong
-        return answers_in_last_step(await preset_of(self.pairs[settings.pair], settings, self._catalog), settings)
+        async with aclosing(self._runs.chunks(messages, self._chosen(stop, kwargs))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _chosen(self, stop: list[str] | None, call: Mapping[str, Any]) -> Settings:
         """The settings of one call.
@@ -229,28 +264,9 @@ class ChatSpecReason(BaseChatModel):
         Raises:
             ConfigError: something is no setting, or impossible.
         """
-        if call.keys() & {"tools", "tool_choice", "functions"}:
-            raise ConfigError(_NO_TOOLS)
-        short = {
-            "temperature": self.temperature,
-            "answer_budget": call.get("max_tokens", self.max_tokens),
-            "answer_stop": self.stop if stop is None else stop,
-        }
-        given = {**short, **{name: value for name, value in call.items() if name not in ("max_tokens", "stream")}}
-        chosen = {name: value for name, value in given.items() if value is not None}
+        short = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop}
+        chosen = {**as_settings(short), **as_settings({**call, **({} if stop is None else {"stop": stop})})}
         settings = checked(Settings, {**self.settings.model_dump(exclude_unset=True), **chosen})
         if settings.ask_band is not None:
             raise ConfigError("ask_band: a chat model can't be resumed; use create_specreason() with a checkpointer")
         return settings
-
-
-def _question(messages: list[BaseMessage]) -> dict[str, Any]:
-    return {"messages": [message.model_copy() for message in messages]}  # the graph gives them ids
-
-
-def _config(settings: Settings) -> RunnableConfig:
-    return {"recursion_limit": settings.recursion_limit}  # said outright: that of a chain is 25
-
-
-def _chunk(content: str, **values: Any) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=content, **values))

@@ -1,0 +1,86 @@
+"""The loop behind a chat model: a conversation in, a reply or its chunks out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import RunnableConfig
+
+from specreason_graph.contract.settings import Settings
+from specreason_graph.judging.catalog import builtin
+from specreason_graph.loop.chunks import Chunks
+from specreason_graph.loop.graph import create_specreason
+from specreason_graph.loop.opened import preset_of
+from specreason_graph.loop.reply import Pieces, answers_in_last_step, usage_metadata
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Judge, Preset
+
+_Message = TypeVar("_Message", bound=AIMessage)
+
+
+class Runs:
+    """On some pairs, of which the settings of each run name one."""
+
+    def __init__(
+        self, pairs: Mapping[str, Pair], presets: Sequence[Preset], judges: Sequence[Judge], policies: Sequence[Any]
+    ) -> None:
+        self._pairs = pairs
+        self._catalog = builtin().extended(presets, judges, policies)
+        graph = create_specreason(pairs=pairs, presets=presets, judges=judges, policies=policies)
+        self._graph = graph.compile(checkpointer=False, name="specreason")
+
+    async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
+        """The last message of a run, without its usage (see `with_usage`)."""
+        state = await self._graph.ainvoke(_question(messages), _config(settings), context=settings)
+        return _without_usage(state["messages"][-1])
+
+    async def chunks(
+        self, messages: Sequence[BaseMessage], settings: Settings
+    ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        """The same in pieces."""
+        chunks = Chunks(Pieces(last_step_waits=await self._answers_in_last_step(settings)))
+        parts = self._graph.astream(
+            _question(messages), _config(settings), context=settings, stream_mode=["custom", "updates"], version="v2"
+        )
+        async with aclosing(parts):  # type: ignore[type-var]
+            async for part in parts:
+                if part["type"] == "custom":
+                    for chunk in chunks.of(part["data"]):
+                        yield ChatGenerationChunk(message=chunk)
+                elif part["type"] == "updates" and "finalize" in part["data"]:
+                    [reply] = part["data"]["finalize"]["messages"]
+                    for chunk in chunks.last(_without_usage(reply)):
+                        yield ChatGenerationChunk(message=chunk)
+
+    async def _answers_in_last_step(self, settings: Settings) -> bool:
+        if settings.pair not in self._pairs:
+            return False  # the graph says what is wrong
+        return answers_in_last_step(await preset_of(self._pairs[settings.pair], settings, self._catalog), settings)
+
+
+def with_usage(message: _Message) -> _Message:
+    """A reply, or a stream's last chunk, with all that the models of its run have read and written.
+
+    Callbacks are told without it: they hear of each request to a model, and would count everything twice.
+    """
+    run = message.response_metadata.get("specreason")
+    if run is None:
+        return message
+    usage = usage_metadata(run["usage"], run["answer_tokens"])
+    return message.model_copy(update={"usage_metadata": {**usage, **(message.usage_metadata or {})}})
+
+
+def _without_usage(reply: AIMessage) -> AIMessage:
+    return reply.model_copy(update={"id": None, "usage_metadata": None})  # LangChain names it after its own run
+
+
+def _question(messages: Sequence[BaseMessage]) -> Any:
+    return {"messages": [message.model_copy() for message in messages]}  # the graph gives them ids
+
+
+def _config(settings: Settings) -> RunnableConfig:
+    return {"recursion_limit": settings.recursion_limit}  # said outright: that of a chain is 25
