@@ -61,7 +61,8 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def vllm_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairConfig]:
     """Two real vLLM servers with two tokenizers, started once, when a test wants them."""
-    text = plan("qwen2.5-coder-0.5b", "smollm2-135m", base_args=["--enable-scale-out"])
+    args = ["--enable-scale-out", "--trust-request-chat-template"]
+    text = plan("qwen2.5-coder-0.5b", "smollm2-135m", base_args=args)
     with serving(tmp_path_factory.mktemp("vllm"), text) as it:
         yield it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aiohttp
@@ -81,3 +82,26 @@ async def test_usage_tells_of_cached_tokens(vllm_pair: PairConfig) -> None:
     for _ in range(2):
         answer = await post(vllm_pair, "/v1/completions", prompt=prompt, max_tokens=1)
     assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] > 0, ignored("--enable-prompt-tokens-details")
+
+
+async def test_structured_outputs(vllm_pair: PairConfig) -> None:
+    chosen = await complete(vllm_pair, structured_outputs={"choice": ["zebra", "zoo"]})
+    assert chosen["text"] in ("zebra", "zoo"), ignored("structured_outputs.choice")
+    written = await complete(vllm_pair, structured_outputs={"json": {"const": {"six": 6}}}, max_tokens=20)
+    assert json.loads(written["text"]) == {"six": 6}, ignored("structured_outputs.json")
+
+
+async def test_tools_calls_and_reasoning_reach_the_template(vllm_pair: PairConfig) -> None:
+    function = {"name": "price", "arguments": '{"of": "milk"}'}
+    asks: dict[str, Any] = {"role": "assistant", "content": "", "reasoning": "Who knows."}
+    asks["tool_calls"] = [{"id": "1", "type": "function", "function": function}]
+    result = {"role": "tool", "content": "2", "name": "price", "tool_call_id": "of-1"}
+    tool = {"type": "function", "function": {"name": "price", "description": "Prices.", "parameters": {}}}
+    template = (
+        "{{ tools[0].function.description }}{% for m in messages %}|{{ m.reasoning }}/{{ m.reasoning_content }}"
+        "/{{ m.tool_calls[0].function.arguments.of }}/{{ m.name }}/{{ m.tool_call_id }}{% endfor %}"
+    )
+    body = {"messages": [asks, result], "tools": [tool], "chat_template": template}
+    tokens = (await post(vllm_pair, "/tokenize", **body))["tokens"]
+    seen = (await post(vllm_pair, "/detokenize", tokens=tokens))["prompt"]
+    assert seen == "Prices.|Who knows./Who knows./milk//|///price/of-1", ignored("tools or messages")
