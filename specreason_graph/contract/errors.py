@@ -1,7 +1,8 @@
 """Every error this package raises on purpose.
 
 Two trees, so a caller can tell "change your settings" from "the server failed":
-`ConfigError` for what the user asked for, `EndpointError` for what a model server did.
+`ConfigError` for what the user asked for, `EndpointError` for what a model server did. They are Python's own, too:
+LangGraph's server hides the message of any other, and a `RetryPolicy` tries again where a connection was lost.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -22,7 +24,7 @@ class SpecReasonError(Exception):
         self.steps: list[Any] = []
 
 
-class ConfigError(SpecReasonError):
+class ConfigError(SpecReasonError, ValueError):
     """A setting, preset or question that can't work; the message names the setting and the fix."""
 
 
@@ -30,19 +32,19 @@ class NoRoom(ConfigError):
     """The conversation and the answer's budget leave no room to reason in the models' contexts."""
 
 
-class WeightsError(SpecReasonError):
+class WeightsError(SpecReasonError, RuntimeError):
     """A model's file can't be fetched, or is not the file its checksum says."""
 
 
-class EndpointError(SpecReasonError):
+class EndpointError(SpecReasonError, RuntimeError):
     """A model server failed; the message begins with the endpoint's name and address."""
 
 
-class EndpointUnreachable(EndpointError):
+class EndpointUnreachable(EndpointError, ConnectionError):
     """Nothing answers at the address, or the connection broke before an answer."""
 
 
-class EndpointTimeout(EndpointError):
+class EndpointTimeout(EndpointError, ConnectionError):
     """The server took longer than the endpoint's `timeout` (seconds)."""
 
 
@@ -54,7 +56,7 @@ class EndpointRefused(EndpointError):
         self.status = status
 
 
-class EndpointFailed(EndpointError):
+class EndpointFailed(EndpointError, ConnectionError):
     """The server broke while answering (HTTP 5xx)."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -66,7 +68,7 @@ class MalformedResponse(EndpointError):
     """The answer is not of the shape that the dialect promises."""
 
 
-class TruncatedResponse(EndpointError):
+class TruncatedResponse(EndpointError, ConnectionError):
     """A stream ended before its last event."""
 
 
@@ -91,6 +93,12 @@ def checked(model: type[_Model], values: Mapping[str, object]) -> _Model:
 
 
 def in_one_line(error: ValidationError, model: type[BaseModel]) -> ConfigError:
-    """pydantic's report as an error of ours."""
-    lines = [f"{'.'.join(map(str, e['loc'])) or model.__name__}: {e['msg']}" for e in error.errors()]
-    return ConfigError("; ".join(lines))
+    """pydantic's report as an error of ours; one that a validator raised stays what it is."""
+    return ConfigError("; ".join(_line(found, model) for found in error.errors()))
+
+
+def _line(found: ErrorDetails, model: type[BaseModel]) -> str:
+    raised = found.get("ctx", {}).get("error")
+    if isinstance(raised, ConfigError):
+        return str(raised)
+    return f"{'.'.join(map(str, found['loc'])) or model.__name__}: {found['msg'].removeprefix('Value error, ')}"

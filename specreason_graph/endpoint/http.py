@@ -200,6 +200,8 @@ class Http:
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
+        except EndpointError:  # some are errors of connection, too
+            raise
         except aiohttp.ConnectionTimeoutError:
             raise EndpointUnreachable(
                 f"{self.name} can't be reached within {_CONNECT:g} s (is the server up, and base_url right?)"
