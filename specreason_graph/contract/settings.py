@@ -199,7 +199,7 @@ class Settings(BaseModel):
 
 
 def settings_in(context: object) -> Settings | Mapping[str, Any] | None:
-    """What a graph's context says to the loop: the context itself if it is `Settings`, else what it has at `specreason`.
+    """What a graph's context says to the loop: itself if it is `Settings`, else what it has at `specreason`.
 
     Args:
         context: of the loop's own graph, or of one around it: a mapping, a dataclass, a pydantic model, or nothing.

@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Literal
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START
 from langgraph.runtime import Runtime
 
 from specreason_graph.contract.errors import ConfigError, SpecReasonError
-from specreason_graph.contract.settings import Settings
+from specreason_graph.contract.settings import Settings, settings_in
 from specreason_graph.contract.state import SpecReasonInput, SpecReasonState, Update
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
+from specreason_graph.loop.compiled import Uncompiled
 from specreason_graph.loop.opened import TimeIsUp, opened
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared
@@ -28,8 +29,6 @@ from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
 from specreason_graph.nodes import draft_step, finalize, judge, regenerate
-
-Graph = StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]
 
 
 def create_specreason(
@@ -40,13 +39,14 @@ def create_specreason(
     presets: Iterable[Preset] = (),
     judges: Iterable[Judge] = (),
     policies: Iterable[NamedPolicy] = (),
-) -> Graph:
+) -> Uncompiled:
     """The SpecReason loop (arXiv 2504.07891), uncompiled: compile it with your own checkpointer, or as a subgraph.
 
     Args:
         pair: the models to run on; without one, those of the `SPECREASON_…` environment.
         pairs: more of them, by the name that a run's `settings.pair` may choose.
-        settings: defaults that a run's context overrides, knob by knob.
+        settings: defaults that a run's context overrides, knob by knob: `Settings` or a mapping of them; in the context
+            of a graph around it, what is at `specreason`.
         presets: your own presets, beside the built-in ones.
         judges: your own judges.
         policies: policies of your own, such as a fitted one (`load_policy`); `settings.policy` names one.
@@ -66,7 +66,7 @@ def create_specreason(
     def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
         async def run_node(state: SpecReasonState, config: RunnableConfig, runtime: Runtime[Settings]) -> Update:
             try:
-                chosen = defaults.overridden(by=runtime.context)
+                chosen = defaults.overridden(by=settings_in(runtime.context))
                 _check_can_wait(chosen, runtime)
                 async with opened(state, chosen, known, catalog, runtime.stream_writer, config) as run:
                     begins_anew = run.fresh and body is not draft_step  # a message came while the run was paused
@@ -79,7 +79,7 @@ def create_specreason(
 
         return run_node
 
-    graph: Graph = StateGraph(SpecReasonState, Settings, input_schema=SpecReasonInput)
+    graph = Uncompiled(SpecReasonState, Settings, input_schema=SpecReasonInput)
     graph.add_node("draft_step", node(draft_step))
     graph.add_node("judge", node(judge))
     graph.add_node("regenerate", node(regenerate))

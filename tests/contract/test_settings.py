@@ -1,9 +1,15 @@
 """Settings that can't work are refused with a message that names the field."""
 
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
 import pytest
+from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.settings import Settings
+from specreason_graph.contract.settings import Settings, settings_in
 
 
 @pytest.mark.parametrize(
@@ -44,10 +50,67 @@ def test_a_run_overrides_only_what_it_sets() -> None:
     assert build.overridden(None) == build
 
 
-def test_a_parents_context_may_hold_more_than_our_settings() -> None:
-    """A subgraph gets its parent's context as it is."""
-    assert Settings().overridden({"user": "ada", "threshold": 8}).threshold == 8
-    assert Settings().overridden(object()) == Settings()
+def test_what_is_no_setting_is_refused() -> None:
+    with pytest.raises(ConfigError, match="treshold"):
+        Settings().overridden({"treshold": 2.0})
+
+
+class Told(TypedDict, total=False):
+    """A parent's context."""
+
+    policy: str
+    specreason: Any
+
+
+@dataclass
+class Held:
+    """Another."""
+
+    deadline: str = "2026-12-01"
+    specreason: Any = None
+
+
+class Modelled(BaseModel):
+    """And another."""
+
+    temperature: str = "warm"
+    specreason: Settings | None = None
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        Settings(threshold=3),
+        Told(policy="refunds", specreason={"threshold": 3}),
+        Told(specreason=Settings(threshold=3)),
+        MappingProxyType({"specreason": {"threshold": 3}}),
+        Held(specreason={"threshold": 3}),
+        Modelled(specreason=Settings(threshold=3)),
+    ],
+)
+def test_a_context_has_settings_in_one_place(context: object) -> None:
+    assert Settings().overridden(settings_in(context)) == Settings(threshold=3)
+
+
+@pytest.mark.parametrize("context", [None, Told(policy="refunds"), Held(), Modelled(), object(), {"threshold": 3}])
+def test_all_else_of_a_context_is_somebody_elses(context: object) -> None:
+    assert settings_in(context) is None
+
+
+@pytest.mark.parametrize("found", [3, "threshold=3", ["threshold"], Held()])
+def test_something_else_in_that_place_is_refused(found: object) -> None:
+    with pytest.raises(ConfigError, match=r"^specreason: .* Settings or a mapping"):
+        settings_in({"specreason": found})
+
+
+def test_a_subclass_sets_what_it_sets_and_what_else_it_has_is_not_ours() -> None:
+    class Ours(Settings):
+        tenant: str = "nobody"
+        max_steps: int = 7
+
+    chosen = Settings(threshold=5).overridden(settings_in(Ours(score_method="mean", tenant="ada")))
+    assert type(chosen) is Settings
+    assert chosen == Settings(threshold=5, score_method="mean", max_steps=7)
 
 
 def test_every_knob_is_described_for_studios_form() -> None:

@@ -10,13 +10,12 @@ import pytest_asyncio
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import GraphRecursionError
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from specreason_graph import Pair, Settings, create_specreason, specreason_node, specreason_tool
+from specreason_graph import ConfigError, Pair, Settings, create_specreason, specreason_node, specreason_tool
 from specreason_graph.testing import Script, scripted_pair
 
 STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 13)]
@@ -29,6 +28,7 @@ class Anyone(TypedDict):
 
     user: str
     max_steps: int
+    specreason: dict[str, Any]
 
 
 class Task(TypedDict, total=False):
@@ -85,16 +85,10 @@ async def test_a_parent_with_another_state_says_what_is_asked_and_what_becomes_o
 
 
 @pytest.mark.parametrize("node", [False, True])
-async def test_below_a_chain_only_the_node_form_has_a_limit_of_its_own(pair: Pair, node: bool) -> None:
+async def test_a_chain_around_it_does_not_cut_it(pair: Pair, node: bool) -> None:
     """LangChain gives all that it calls a limit of 25 super-steps; twelve steps take more."""
     chain = RunnableLambda(lambda given: given) | with_messages(pair, node=node)
-    if node:
-        assert (await chain.ainvoke(QUESTION))["messages"][-1].text == "24"
-    else:
-        with pytest.raises(GraphRecursionError):
-            await chain.ainvoke(QUESTION)
-        longer = {**QUESTION, "messages": [("user", "Again?")]}
-        assert (await chain.ainvoke(longer, {"recursion_limit": 200}))["messages"][-1].text == "24"
+    assert (await chain.ainvoke(QUESTION))["messages"][-1].text == "24"
 
 
 async def told(parent: Any, given: Any, *, subgraphs: bool) -> list[tuple[tuple[str, ...], str]]:
@@ -166,15 +160,36 @@ async def test_a_person_is_asked_through_the_parent(pair: Pair, parent: str) -> 
         assert events.count("step_accepted") == len(STEPS) - 1
 
 
-async def test_the_parents_context_sets_the_run(pair: Pair) -> None:
-    graph = create_specreason(pair=pair).compile()
+async def kept(parent: Any, given: Any, context: Any) -> int:
+    """How many steps the loop kept."""
+    events = parent.compile().astream(given, config(), context=context, stream_mode="custom")
+    return [event["event"] in ("step_accepted", "step_regenerated") async for event in events].count(True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "context", "steps"),
+    [
+        (None, {"user": "ada", "max_steps": 3}, 12),
+        (None, {"user": "ada", "specreason": {"max_steps": 3}}, 3),
+        (Settings(max_steps=4), {"user": "ada", "max_steps": 3}, 4),
+        ({"max_steps": 4}, None, 4),
+        (lambda state: Settings(max_steps=len(state["messages"]) + 1), None, 2),
+        (lambda state: None, None, 12),
+        (Settings(max_steps=4, seed=7), {"specreason": {"max_steps": 3}}, 3),
+    ],
+)
+async def test_a_node_has_settings_of_its_own_below_those_of_the_run(
+    pair: Pair, settings: Any, context: Any, steps: int
+) -> None:
     parent = StateGraph(MessagesState, context_schema=Anyone)
-    parent.add_node("reason", specreason_node(graph))
+    parent.add_node("reason", specreason_node(create_specreason(pair=pair).compile(), settings=settings))
     parent.add_edge(START, "reason")
-    states = [part async for part in parent.compile().astream(
-        QUESTION, config(), context={"user": "ada", "max_steps": 3}, stream_mode="custom"
-    )]  # fmt: skip
-    assert [event["ended"] for event in states if event["event"] == "reasoning_ended"] == ["steps"]
+    assert await kept(parent, QUESTION, context) == steps
+
+
+async def test_a_setting_of_a_node_that_is_none_is_told_when_it_is_made(pair: Pair) -> None:
+    with pytest.raises(ConfigError, match=r"^max_stepz"):
+        specreason_node(create_specreason(pair=pair).compile(), settings={"max_stepz": 3})
 
 
 async def test_it_is_a_tool_of_an_agent(pair: Pair) -> None:
