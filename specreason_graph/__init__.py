@@ -6,6 +6,7 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import Evidence, SpecReasonState, Step
 from specreason_graph.judging.policy import FittedPolicy, FunctionPolicy, load_policy
 from specreason_graph.loop.graph import create_specreason
+from specreason_graph.loop.history import checkpoint_before
 from specreason_graph.loop.human import edited
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
@@ -28,6 +29,7 @@ __all__ = [
     "SpecReasonError",
     "SpecReasonState",
     "Step",
+    "checkpoint_before",
     "create_specreason",
     "edited",
     "load_policy",
