@@ -10,7 +10,6 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
-from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -18,6 +17,7 @@ from langchain_core.runnables.config import ensure_config
 from specreason_graph.contract.events import Event, Whose
 from specreason_graph.contract.state import RunId, Step
 from specreason_graph.generation.live import LiveRun
+from specreason_graph.loop.chunks import Chunks
 from specreason_graph.loop.reply import Pieces
 from specreason_graph.loop.so_far import SoFar
 from specreason_graph.models.conversation import last_question
@@ -40,31 +40,6 @@ def streams(handler: BaseCallbackHandler) -> bool:
 def told_by_caller() -> RunnableConfig:
     """The config with which a node or a tool runs the graph: its reply is streamed as theirs, not as a subgraph's."""
     return {"configurable": {_TOLD_IN: ensure_config()}}
-
-
-def chunk_of(pieces: Pieces, event: Event) -> AIMessageChunk | None:
-    """What an event adds to the reply, if anything."""
-    match event["event"]:
-        case "tool_call_begun":
-            call = tool_call_chunk(name=event["name"], args="", id=event["id"], index=event["index"])
-            return AIMessageChunk(content="", tool_call_chunks=[call])
-        case "tool_call_token":
-            call = tool_call_chunk(args=event["text"], index=event["index"])
-            return AIMessageChunk(content="", tool_call_chunks=[call])
-    reasoning, answer = pieces.of(event)
-    if not reasoning and not answer:
-        return None
-    return AIMessageChunk(content=answer, additional_kwargs={"reasoning_content": reasoning} if reasoning else {})
-
-
-def last_chunk(reply: AIMessage) -> AIMessageChunk:
-    """The end of a reply's stream: what is known of it only then."""
-    return AIMessageChunk(
-        content="",
-        usage_metadata=reply.usage_metadata,
-        response_metadata=reply.response_metadata,
-        chunk_position="last",
-    )
 
 
 class Listeners:
@@ -125,20 +100,29 @@ class _ReplyStream:
         self._asked = asked
         self._steps = steps
         self._waits = last_step_waits
-        self._pieces: Pieces | None = None
+        self._chunks: Chunks | None = None
         self._live = live
         self._said: asyncio.Queue[AIMessage | None] = asyncio.Queue()
         self._teller: asyncio.Task[None] | None = None
 
     def add(self, event: Event) -> None:
-        if self._pieces is None:
-            self._pieces = Pieces.behind(self._told_before(event), last_step_waits=self._waits)
-        chunk = chunk_of(self._pieces, event)
-        if chunk is not None:
-            self.say(chunk)
+        for chunk in self._known(before=event).of(event):
+            self._say(chunk)
 
-    def say(self, message: AIMessage) -> None:
-        """A piece, or the whole reply behind its last one."""
+    def end(self, reply: AIMessage) -> None:
+        for said in (*self._known().last(reply), reply):
+            self._say(said)
+
+    def _known(self, *, before: Event | None = None) -> Chunks:
+        """Chunks that follow what earlier nodes have told."""
+        if self._chunks is None:
+            steps = self._steps
+            if before is not None and before["event"] == "step_edited":
+                steps = steps[: before["step"]["index"]]  # the others were dropped
+            self._chunks = Chunks(Pieces.behind(steps, last_step_waits=self._waits))
+        return self._chunks
+
+    def _say(self, message: AIMessage) -> None:
         self._said.put_nowait(message)
         if self._teller is None:  # events come where nothing can be awaited, and some handlers have to be
             self._teller = asyncio.create_task(self._tell())
@@ -147,13 +131,6 @@ class _ReplyStream:
         if self._teller is not None:
             self._said.put_nowait(None)
             await self._teller
-
-    def _told_before(self, event: Event) -> Sequence[Step]:
-        match event["event"]:
-            case "step_edited":  # some were dropped
-                return self._steps[: event["step"]["index"]]
-            case _:
-                return self._steps
 
     async def _tell(self) -> None:
         await self._listeners.begin(self._asked, self._live)
@@ -207,8 +184,7 @@ class Telling:
         """Tell that the reply is whole; it gets the id of its pieces."""
         message.id = self._id
         if self._reply is not None:
-            self._reply.say(last_chunk(message))
-            self._reply.say(message)
+            self._reply.end(message)
 
     async def told(self) -> None:
         """Wait until all is told: the end of a node is told behind its pieces."""

@@ -1,16 +1,18 @@
-"""The four stream modes, on the graph and through a parent, and the shapes of what they tell."""
+"""What is streamed beside messages, on the graph and through a parent, and the shapes of it."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import pytest_asyncio
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command
+from langgraph.types import Command, Send
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from specreason_graph import Pair, Settings, create_specreason, specreason_node
 from specreason_graph.contract.events import Event
@@ -42,12 +44,12 @@ def built(pair: Pair, form: str) -> Any:
     return parent.compile(checkpointer=InMemorySaver())
 
 
-async def streamed(graph: Any, mode: str, *, subgraphs: bool = True) -> list[tuple[tuple[str, ...], Any]]:
+async def streamed(graph: Any, mode: str) -> list[tuple[tuple[str, ...], Any]]:
     """What a run tells in one mode, the answer of a person included."""
     parts: list[tuple[tuple[str, ...], Any]] = []
     given: Any
     for given in (QUESTION, Command(resume={"decision": "reject"})):
-        async for part in graph.astream(given, THREAD, stream_mode=mode, subgraphs=subgraphs, version="v2"):
+        async for part in graph.astream(given, THREAD, stream_mode=mode, subgraphs=True, version="v2"):
             parts.append((part["ns"], part["data"]))
     return parts
 
@@ -92,8 +94,43 @@ async def test_values_are_whole_states(pair: Pair, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("subgraphs", [False, True])
-async def test_messages_tell_the_reply_once_with_its_reasoning(pair: Pair, form: str, subgraphs: bool) -> None:
-    told = [message for _, (message, _) in await streamed(built(pair, form), "messages", subgraphs=subgraphs)]
-    assert [message.text for message in told if message.type == "ai"] == ["12 legs"]
-    assert told[-1].content_blocks[0]["type"] == "reasoning"
+async def test_every_event_and_interrupt_says_whose_it_is(pair: Pair, form: str) -> None:
+    graph = built(pair, form)
+    events = [event for _, event in await streamed(graph, "custom")]
+    [run] = {event["run"] for event in events}
+    assert {event["question"] for event in events} == {"How many legs have 3 cows?"}
+    if form == "graph":
+        assert (await graph.aget_state(THREAD)).values["specreason_run"]["id"] == run
+
+
+class Questions(TypedDict):
+    questions: list[str]
+    answers: Annotated[list[str], operator.add]
+
+
+async def test_runs_side_by_side_are_told_apart(pair: Pair) -> None:
+    """Of a fan-out, all comes in one stream: events, and what waits for a person."""
+    solve = specreason_node(
+        create_specreason(pair=pair, settings=Settings(ask_band=(3, 3))).compile(),
+        question=lambda state: state["question"],
+        answer=lambda result: {"answers": [result["specreason_answer"]]},
+    )
+    parent = StateGraph(Questions)
+    parent.add_node("solve", solve)
+    parent.add_conditional_edges(
+        START, lambda state: [Send("solve", {"question": asked}) for asked in state["questions"]], ["solve"]
+    )
+    graph = parent.compile(checkpointer=InMemorySaver())
+    asked = ["How many legs have 3 cows?", "How many legs have 4 hens, " + "and why? " * 20]
+    given: Any = {"questions": asked, "answers": []}
+    events = [event async for event in graph.astream(given, THREAD, stream_mode="custom")]
+    waiting = [interrupt.value for interrupt in (await graph.aget_state(THREAD)).interrupts]
+    for run in {event["run"] for event in events}:
+        own = [event["event"] for event in events if event["run"] == run]
+        assert own == [
+            *("step_drafted", "step_judged", "step_accepted"),
+            *("step_drafted", "step_judged", "step_unsure"),
+        ]
+    runs = {event["run"]: event["question"] for event in events}
+    assert sorted(runs.values()) == sorted(text[:100] for text in asked)
+    assert {question["run"]: question["question"] for question in waiting} == runs

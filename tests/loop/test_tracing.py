@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chat import served, served_beside
-from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
-from langchain_core.messages import HumanMessage
+from chat import BASE, DRAFT, served, served_beside
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, get_usage_metadata_callback
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -16,7 +18,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from specreason_graph import EndpointError, Settings, create_specreason
 from specreason_graph.loop.graph import after_regenerate
 from specreason_graph.loop.tracing import Edge, traced
-from specreason_graph.testing import Fault
+from specreason_graph.testing import Fault, Pace, ScriptedServer
 
 QUESTION = "How many legs have 3 cows?"
 
@@ -36,6 +38,13 @@ class Tracer(BaseTracer):
         """The only tree."""
         [root] = self.roots
         return root
+
+
+class Slow(AsyncCallbackHandler):
+    """A stream may be dropped while a handler is told that it begins."""
+
+    async def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
+        await asyncio.sleep(0.01)
 
 
 def below(run: Run, kind: str = "llm") -> Iterator[Run]:
@@ -58,16 +67,20 @@ async def test_a_calls_requests_add_up_to_its_tokens(streams: bool, overlap: boo
     tracer = Tracer()
     async with served(settings=Settings(hedge=overlap, look_ahead=overlap)) as (model, servers):
         if streams:
-            _ = [chunk async for chunk in model.astream(QUESTION, {"callbacks": [tracer]})]
+            reply: AIMessage = add_ai_message_chunks(
+                *[chunk async for chunk in model.astream(QUESTION, {"callbacks": [tracer]})]
+            )
         else:
-            await model.ainvoke(QUESTION, {"callbacks": [tracer]})
+            reply = await model.ainvoke(QUESTION, {"callbacks": [tracer]})
         count = len(servers.base.completions) + len(servers.draft.completions)
     root, requests = tracer.root, list(below(tracer.root))
     assert [child.name for child in root.child_runs] == ["specreason"]
     assert {run.name for run in requests} == {"draft", "judge", "regenerate", "answer"}
     assert {run.extra["metadata"]["ls_model_name"] for run in requests} == {"scripted-base", "scripted-draft"}
     assert len(requests) == count
-    assert tokens(root) == tuple(map(sum, zip(*map(tokens, requests), strict=True)))
+    assert reply.usage_metadata is not None
+    spent = (reply.usage_metadata["input_tokens"], reply.usage_metadata["output_tokens"])
+    assert spent == tuple(map(sum, zip(*map(tokens, requests), strict=True)))
     assert all(run.end_time is not None and run.error is None for run in requests)
 
 
@@ -129,14 +142,34 @@ def test_where_nothing_listens_an_edge_is_a_call() -> None:
     assert gone.value.value == "over"
 
 
-async def test_tokens_are_not_counted_twice() -> None:
-    """The sum that LangChain keeps has the reply's usage, and not that of its requests once more."""
+@pytest.mark.parametrize("streams", [False, True])
+async def test_tokens_are_counted_once_under_the_names_of_the_models(streams: bool) -> None:
+    """The sum that LangChain keeps has the requests, and not the reply's usage once more."""
     async with served() as (model, _):
-        with get_usage_metadata_callback() as usage:
-            reply = await model.ainvoke(QUESTION)
+        with get_usage_metadata_callback() as used:
+            if streams:
+                reply: AIMessage = add_ai_message_chunks(*[chunk async for chunk in model.astream(QUESTION)])
+            else:
+                reply = await model.ainvoke(QUESTION)
     assert reply.usage_metadata is not None
-    assert usage.usage_metadata["scripted-base"]["total_tokens"] == reply.usage_metadata["total_tokens"]
-    assert list(usage.usage_metadata) == ["scripted-base"]
+    assert used.usage_metadata.keys() == {"scripted-base", "scripted-draft"}
+    assert sum(usage["total_tokens"] for usage in used.usage_metadata.values()) == reply.usage_metadata["total_tokens"]
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(hedge=False, look_ahead=False), Settings(answer_by="draft")])
+@pytest.mark.parametrize("pace", [None, Pace(seconds_per_token=0.002), Pace(ttft=0.02, seconds_per_token=0.005)])
+async def test_what_each_role_used_is_the_sum_of_its_requests(settings: Settings, pace: Pace | None) -> None:
+    """Also of streams that were cut, and of what was written for nothing."""
+    tracer, slow = Tracer(), Slow()
+    base, draft = ScriptedServer(BASE, template="think", pace=pace), ScriptedServer(DRAFT, template="think")
+    async with served(base, draft) as (model, _):
+        graph = create_specreason(pairs=model.pairs, settings=settings).compile()
+        state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"callbacks": [tracer, slow]})
+    roles = {"draft": "draft", "judge": "judge", "regenerate": "base", "answer": settings.answer_by}
+    for role, usage in state["specreason_usage"].items():
+        spent = [tokens(run) for run in below(tracer.root) if roles[run.name] == role]
+        assert (usage["prompt_tokens"], usage["completion_tokens"]) == tuple(map(sum, zip(*spent, strict=True)))
+        assert usage["requests"] == len(spent)
 
 
 async def test_a_request_that_fails_is_a_run_with_its_error() -> None:
