@@ -114,18 +114,23 @@ class Message(BaseModel):
 
 
 def check_order(messages: list[Message]) -> list[Message]:
-    """A tool's result stands behind its call.
+    """A tool's result stands behind its call, and the last calls have theirs, unless the user went on without.
 
     Raises:
-        ValueError: one does not.
+        ValueError: one does not, or has not.
     """
     called: set[str] = set()
+    waiting: set[str] = set()
     for place, message in enumerate(messages):
-        called.update(call.id for call in message.tool_calls)
+        ids = {call.id for call in message.tool_calls}
+        called |= ids
         if message.role == "tool" and message.tool_call_id not in called:
             raise ValueError(
                 f"the result at {place} answers {message.tool_call_id!r}, which no call before it has as id"
             )
+        waiting = set() if message.role == "user" else (waiting | ids) - {message.tool_call_id}
+    if waiting:
+        raise ValueError(f"{', '.join(sorted(waiting))} has no result: send one of role tool for each call")
     return messages
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,19 +87,25 @@ async def test_answers_are_those_that_the_graph_gives(template: str) -> None:
     assert whole == "".join(pieces) == state["specreason_answer"]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-async def test_the_clients_of_the_documentation(
-    place: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("place", "base", "draft", "said"),
+    [
+        (0, BASE, DRAFT, [*REASONING.splitlines(), "There are 12 legs."]),
+        (1, SHOPPER, SHOPPER, ["They cost 6 euros."]),
+        (2, SHOPPER, SHOPPER, ["They cost 6 euros."]),
+    ],
+    ids=["openai", "openai with a tool", "pydantic-ai"],
+)
+async def test_the_clients_of_the_documentation(place: int, base: Script, draft: Script, said: list[str]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
     code = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[place]
-    base, draft = [(BASE, DRAFT), (SHOPPER, SHOPPER), (SHOPPER, SHOPPER)][place]
     async with served(base, draft) as it:
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{it.url}/v1")
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        await asyncio.to_thread(exec, code, {})
-    said = [[*REASONING.splitlines(), "There are 12 legs."], ["They cost 6 euros."], ["They cost 6 euros."]][place]
-    assert capsys.readouterr().out.splitlines()[: len(said)] == said
+        environment = {**os.environ, "OPENAI_BASE_URL": f"{it.url}/v1", "OPENAI_API_KEY": KEY}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+    assert out.decode().splitlines()[: len(said)] == said
 
 
 async def test_raw_shapes_are_those_of_openai() -> None:
