@@ -9,6 +9,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.messages.tool import tool_call
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from specreason_graph.models.conversation import REASONING
+
 OLD_CALLS = "an old name of OpenAI's: send tools and tool_choice, calls as tool_calls, and their results as role tool"
 
 
@@ -109,7 +111,7 @@ class Message(BaseModel):
             content,
             name=self.name,
             tool_calls=[tool_call(name=it.name, args=json.loads(it.arguments or "{}"), id=id) for it, id in calls],
-            additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+            additional_kwargs={REASONING: reasoning} if reasoning else {},
         )
 
 

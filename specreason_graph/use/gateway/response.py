@@ -12,6 +12,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
+from specreason_graph.models.conversation import REASONING
 from specreason_graph.use.gateway.calls import StreamedCalls, invalid, whole
 
 _OURS_ALONE = "tokens"
@@ -86,7 +87,7 @@ def usage(endings: Sequence[AIMessage]) -> dict[str, Any]:
 
 def _reasoning(message: AIMessage) -> dict[str, Any]:
     """Under both names that clients look for."""
-    reasoning = message.additional_kwargs.get("reasoning_content")
+    reasoning = message.additional_kwargs.get(REASONING)
     return {"reasoning_content": reasoning, "reasoning": reasoning} if reasoning else {}
 
 

@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from pydantic import SecretStr
 
 from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.errors import ConfigError, EndpointError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.policy import FittedPolicy
+from specreason_graph.models.conversation import REASONING, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.use.chat_model import ChatSpecReason
 from specreason_graph.use.gateway.jobs import Job, Jobs
@@ -111,13 +112,25 @@ class Gateway:
         longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
         return request.settings(self.settings, pair, longest_answer)
 
+    async def _messages(self, request: ChatRequest, settings: Settings) -> list[BaseMessage]:
+        """The conversation; what its turn has spent of a budget is counted anew, since a client sends no figures."""
+        messages = request.chat()
+        if settings.turn_reasoning_budget:
+            for reply in messages[last_question(messages) :]:
+                reasoning = reply.additional_kwargs.get(REASONING, "")
+                tokens = (await self.pairs[settings.pair].base.encode(reasoning)).ids if reasoning else []
+                reply.response_metadata["specreason"] = {"reasoning_tokens": len(tokens)}
+        return messages
+
     async def _replies(self, request: ChatRequest, settings: Settings) -> AsyncIterator[AIMessage]:
+        messages = await self._messages(request, settings)
         for index in range(request.n):
-            yield await self.model.ainvoke(request.chat(), **_of_choice(settings, index))
+            yield await self.model.ainvoke(messages, **_of_choice(settings, index))
 
     async def _pieces(self, request: ChatRequest, settings: Settings) -> AsyncIterator[Piece]:
+        messages = await self._messages(request, settings)
         for index in range(request.n):
-            async for piece in self.model.astream(request.chat(), **_of_choice(settings, index)):
+            async for piece in self.model.astream(messages, **_of_choice(settings, index)):
                 yield index, piece
 
 

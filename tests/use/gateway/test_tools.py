@@ -212,6 +212,21 @@ async def test_reasoning_of_this_turn_is_read_back() -> None:
     assert told[1]["reasoning"] == REASONING
 
 
+async def test_a_budget_of_the_turn_counts_the_reasoning_that_is_sent_back() -> None:
+    budget = {"specreason": {"turn_reasoning_budget": 20}}
+    async with served(SHOPPER, SHOPPER) as it, it.client as client:
+        first = await client.chat.completions.create(**SHOPS, extra_body=budget)
+        message = first.choices[0].message
+        result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "2"}
+        again: Any = {**SHOPS, "messages": [*SHOPPING, message, result]}
+        second = await client.chat.completions.create(**again, extra_body=budget)
+        free = await client.chat.completions.create(**again)
+    figures = [extra(reply.choices[0], "specreason") for reply in (first, second, free)]
+    assert [(figure["ended"], figure["steps"]) for figure in figures][1:] == [("budget", 0), ("finished", 2)]
+    assert figures[0]["reasoning_tokens"] >= 14
+    assert second.choices[0].message.content == "They cost 6 euros."
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_no_effort_goes_straight_to_the_call(stream: bool) -> None:
     async with served(SHOPPER, SHOPPER) as it, it.client as client:
