@@ -153,7 +153,7 @@ async def test_a_reply_that_is_not_to_be_streamed_is_told_whole(pair: Pair) -> N
     assert [message.text for message in await whole(graph)] == [ANSWER]
 
 
-@pytest.mark.parametrize(("budget", "cut"), [(2000, False), (32, True)])
+@pytest.mark.parametrize(("budget", "cut"), [(2000, False), (50, True)])
 async def test_a_call_of_a_tool_comes_in_pieces(budget: int, cut: bool) -> None:
     """Joined, one that was cut is no call, as in the reply."""
     call = 'Let me add.\n<tool_call>\n{"name": "add", "arguments": {"x": 1234567, "y": 7654321}}\n</tool_call>'
