@@ -12,6 +12,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -60,6 +61,15 @@ def as_json_schema(schema: Mapping[str, Any] | type) -> dict[str, Any]:
             f"with_structured_output: {str(schema)[:200]!r} is no pydantic model, TypedDict, dataclass or JSON schema "
             f"({str(error).splitlines()[0]})"
         ) from None
+
+
+def for_traces(schema: Any) -> dict[str, Any]:
+    """What LangChain tells tracers of a schema; nothing where its own conversion, which loses much, fails."""
+    try:
+        convert_to_json_schema(schema)
+    except (ValueError, TypeError, RecursionError):  # such as a TypedDict with `NotRequired`
+        return {}
+    return {"ls_structured_output_format": {"kwargs": {"method": "json_schema"}, "schema": schema}}
 
 
 def parsed(model: Runnable[LanguageModelInput, Any], schema: Any, *, include_raw: bool) -> Runnable[Any, Any]:

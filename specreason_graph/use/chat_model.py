@@ -21,7 +21,7 @@ from specreason_graph.loop.tracing import told_below
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
-from specreason_graph.use.answer_schema import as_json_schema, parsed
+from specreason_graph.use.answer_schema import as_json_schema, for_traces, parsed
 from specreason_graph.use.arguments import as_settings, choice_of, places_of
 from specreason_graph.use.background import iterate, wait_for
 from specreason_graph.use.identity import cache_key
@@ -179,8 +179,7 @@ class ChatSpecReason(BaseChatModel):
             ConfigError: the schema is none of them, or a setting is impossible.
         """
         self._chosen(None, kwargs)
-        form = {"kwargs": {"method": "json_schema"}, "schema": schema}  # for traces
-        model = self.bind(answer_schema=as_json_schema(schema), ls_structured_output_format=form, **kwargs)
+        model = self.bind(answer_schema=as_json_schema(schema), **for_traces(schema), **kwargs)
         return parsed(model, schema, include_raw=include_raw)
 
     def get_token_ids(self, text: str) -> list[int]:
