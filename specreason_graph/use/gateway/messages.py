@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -95,8 +96,8 @@ class Message(BaseModel):
             raise ValueError(f"tool_calls: two have one id ({', '.join(sorted(ids))})")
         return self
 
-    def as_langchain(self) -> BaseMessage:
-        """The same as a message of LangChain's."""
+    def as_langchain(self, called: Mapping[str, str]) -> BaseMessage:
+        """The same as a message of LangChain's; a result has the name of its call, by the call's id."""
         content: Any = self.content or ""
         match self.role:
             case "system" | "developer":
@@ -104,7 +105,8 @@ class Message(BaseModel):
             case "user":
                 return HumanMessage(content, name=self.name)
             case "tool":
-                return ToolMessage(content, name=self.name, tool_call_id=self.tool_call_id)
+                name = self.name or called.get(str(self.tool_call_id))
+                return ToolMessage(content, name=name, tool_call_id=self.tool_call_id)
         reasoning = self.reasoning_content or self.reasoning
         calls = [(call.function, call.id) for call in self.tool_calls]
         return AIMessage(
@@ -113,6 +115,16 @@ class Message(BaseModel):
             tool_calls=[tool_call(name=it.name, args=json.loads(it.arguments or "{}"), id=id) for it, id in calls],
             additional_kwargs={REASONING: reasoning} if reasoning else {},
         )
+
+
+def conversation(messages: Iterable[Message]) -> list[BaseMessage]:
+    """All of them as LangChain's."""
+    called: dict[str, str] = {}
+    told = []
+    for message in messages:
+        called |= {call.id: call.function.name for call in message.tool_calls}
+        told.append(message.as_langchain(called))
+    return told
 
 
 def check_order(messages: list[Message]) -> list[Message]:

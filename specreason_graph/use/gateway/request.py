@@ -11,7 +11,7 @@ from specreason_graph.contract.errors import checked
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.tools import CHOICES
 from specreason_graph.use.gateway.effort import Effort, budgets
-from specreason_graph.use.gateway.messages import OLD_CALLS, Message, check_order
+from specreason_graph.use.gateway.messages import OLD_CALLS, Message, check_order, conversation
 
 
 class JsonSchema(BaseModel):
@@ -127,7 +127,7 @@ class ChatRequest(BaseModel):
 
     def chat(self) -> list[BaseMessage]:
         """The conversation."""
-        return [message.as_langchain() for message in self.messages]
+        return conversation(self.messages)
 
     def settings(self, defaults: Settings, pair: str, longest_answer: int) -> Settings:
         """What this run is to go by.

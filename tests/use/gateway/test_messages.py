@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from specreason_graph.use.gateway.messages import Message
+from specreason_graph.use.gateway.messages import Message, conversation
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
 
 def read(**message: Any) -> BaseMessage:
-    return Message.model_validate(message).as_langchain()
+    [told] = conversation([Message.model_validate(message)])
+    return told
 
 
 def calling(arguments: str = '{"n": 3}', **changes: Any) -> BaseMessage:
@@ -41,6 +42,19 @@ def test_calls_with_and_without_a_text() -> None:
     legs = [{"name": "legs", "args": {"n": 3}, "id": "call_1", "type": "tool_call"}]
     assert calling() == AIMessage("", tool_calls=legs)
     assert calling("") == AIMessage("", tool_calls=[{**legs[0], "args": {}}])
+
+
+def test_a_result_has_the_name_of_its_call() -> None:
+    """Guards templates that spell it; ids may come again in a later turn."""
+    spoken: list[dict[str, Any]] = [{"role": "user", "content": "?"}]
+    for name in ("legs", "price"):
+        function = {"name": name, "arguments": "{}"}
+        spoken += [
+            {"role": "assistant", "tool_calls": [{"id": "0", "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": "0", "content": "4"},
+        ]
+    told = conversation(map(Message.model_validate, spoken))
+    assert [message.name for message in told if isinstance(message, ToolMessage)] == ["legs", "price"]
 
 
 @pytest.mark.parametrize("names", [("reasoning",), ("reasoning_content",), ("reasoning", "reasoning_content")])
