@@ -81,8 +81,8 @@ class ScriptedModel:
         return count
 
     def _is_result(self, turn: Turn) -> bool:
-        mark = self.script.result_mark.encode()
-        return turn.role == "tool" or (turn.role == "user" and turn.content.startswith(mark))
+        marks = tuple(mark.encode() for mark in self.script.result_marks)
+        return turn.role == "tool" or (turn.role == "user" and turn.content.startswith(marks))
 
     def _judged(self, before: Sequence[Turn]) -> bytes | None:
         """The transcript that the last user turn asks about, if it is a judge's request.

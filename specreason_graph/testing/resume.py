@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _OPENING = re.compile(r"(?=<tool_call>|<｜tool▁calls▁begin｜>|(?<!<｜tool▁calls▁begin｜>)<｜tool▁call▁begin｜>)")
 _PLACE = re.compile(
-    r'"name":\s*"|"(?:arguments|parameters)":\s*|<｜tool▁sep｜>|<function=|(?P<function>(?<=<function=)[^>]*>\s*)'
+    r'"name":\s*"|"(?:arguments|parameters)":\s*|<｜tool▁sep｜>|```json\s*|<function=|(?P<function>(?<=<function=)[^>]*>\s*)'
     r"|<parameter=|(?<=<parameter=)[^>]*>\s*|</parameter>|</function>|</tool_call>|<｜tool▁call▁end｜>"
 )
 """Where a part of a call begins, or is over: its name, its arguments, itself; whichever function it is of."""
@@ -26,9 +26,9 @@ def resumed(text: str, said: str) -> str:
 def called(said: str, texts: Sequence[str]) -> str | None:
     """What is left of a script behind something said that holds calls; None if it holds none.
 
-    The call that was opened last is as maniest in the first of `texts` that has calls. A client may have written parts
-    of it: white space is passed over, and behind a part that is not the script's, the script goes on with what comes
-    behind the same part of its own. A script without this call has nothing to say of it.
+    If three calls were opened, the script is in its third one: that of the first of `texts` that has as many. A client
+    may have written parts of it: white space is passed over, and behind a part that is not the script's, the script
+    goes on with what comes behind the same part of its own. A script without this call has nothing more to say.
     """
     opened = _OPENING.split(said)[1:]
     if not opened:
@@ -43,7 +43,7 @@ def called(said: str, texts: Sequence[str]) -> str | None:
 def _behind(call: str, later: str, said: str) -> str:
     """What is left of a call and the text behind it."""
     text = call + later
-    left = _aligned(text, said)
+    left = aligned(text, said)
     if left is not None:
         return left
     places = _places(said)
@@ -55,12 +55,12 @@ def _behind(call: str, later: str, said: str) -> str:
     if number > len(same):
         return ""
     part, own = text[same[number - 1] :], said[end:]
-    left = _aligned(part, own)
+    left = aligned(part, own)
     if left is not None:
         return left
     written = _value(own)
     if written is not None and (meant := _value(part)) is not None:
-        left = _aligned(part[meant:], own[written:])
+        left = aligned(part[meant:], own[written:])
     return resumed(part, own) if left is None else left
 
 
@@ -69,7 +69,7 @@ def _places(call: str) -> list[tuple[str, int]]:
     return [(match.lastgroup or "".join(match[0].split()), match.end()) for match in _PLACE.finditer(call)]
 
 
-def _aligned(text: str, said: str) -> str | None:
+def aligned(text: str, said: str) -> str | None:
     """What is left of `text` where `said` begins it but for white space; None if it doesn't."""
     at = 0
     for letter in said:

@@ -1,4 +1,4 @@
-"""JSON schemas, as far as tools' arguments and answers have them: what satisfies one, and a smallest value of one."""
+"""A smallest value of a JSON schema, as far as tools' arguments and answers have them."""
 
 from __future__ import annotations
 
@@ -7,58 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-_TYPES: Mapping[str, type | tuple[type, ...]] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "null": type(None),
-}
 _DEEP = 16  # schemas inside each other; one that needs more of itself has no value
 
 
 class _TooDeep(Exception):
     """A value needs more schemas inside each other."""
-
-
-def satisfies(value: Any, schema: Any, root: Any = None) -> bool:
-    """Whether a JSON value is one of a schema's; `root` has what `$ref` names. Formats and patterns are not looked at.
-
-    Example:
-        satisfies({"a": 1}, {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
-    """
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping):
-        return schema is not False
-    kinds = _kinds(schema)
-    if kinds and not any(_is(value, kind) for kind in kinds):
-        return False
-    if ("const" in schema and value != schema["const"]) or ("enum" in schema and value not in schema["enum"]):
-        return False
-    if "$ref" in schema and not satisfies(value, _named(schema["$ref"], root), root):
-        return False
-    for word, holds in (("allOf", all), ("anyOf", any), ("oneOf", any)):
-        if word in schema and not holds(satisfies(value, other, root) for other in schema[word]):
-            return False
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        others = schema.get("additionalProperties", True)
-        return all(name in value for name in schema.get("required", ())) and all(
-            satisfies(held, known.get(name, others), root) for name, held in value.items()
-        )
-    if isinstance(value, list):
-        first = schema.get("prefixItems", [])
-        schemas = [*first, *[schema.get("items", True)] * (len(value) - len(first))]
-        return _fits(len(value), schema, "Items") and all(map(satisfies, value, schemas, [root] * len(value)))
-    if isinstance(value, str):
-        return _fits(len(value), schema, "Length")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf):
-            return False
-        return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
-    return True
 
 
 def smallest(schema: Any) -> Any:
@@ -130,13 +83,3 @@ def _named(reference: str, root: Any) -> Any:
 def _kinds(schema: Mapping[str, Any]) -> Sequence[str]:
     kinds: str | Sequence[str] = schema.get("type", ())
     return [kinds] if isinstance(kinds, str) else kinds
-
-
-def _is(value: Any, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "boolean"
-    return isinstance(value, _TYPES[kind])
-
-
-def _fits(count: int, schema: Mapping[str, Any], what: str) -> bool:
-    return bool(schema.get(f"min{what}", 0) <= count <= schema.get(f"max{what}", count))

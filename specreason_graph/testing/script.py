@@ -63,8 +63,8 @@ class Script:
     then: Sequence[Script] = ()
     """What it says behind the first, second, … turn of tools' results since the last question; the last one for all
     that come later."""
-    result_mark: str = "<tool_response>"
-    """What a user's turn of tools' results begins with; turns of the role `tool` are results, too."""
+    result_marks: Sequence[str] = ("<tool_response>", "Result of ")
+    """What a user's turn of tools' results may begin with; turns of the role `tool` are results, too."""
 
     def __post_init__(self) -> None:
         for wording in () if callable(self.steps) else (w for step in self.steps for w in _wordings(step)):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
+from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from specreason_graph.testing.schema import satisfies, smallest
+from specreason_graph.testing.resume import aligned
+from specreason_graph.testing.schema import smallest
 
 
 class Structure(BaseModel):
@@ -28,12 +31,12 @@ class Structure(BaseModel):
     def kept(self, rest: str) -> str:
         """The text that a model writes which would go on with `rest`, up to its end of turn."""
         if self.choice is not None:
-            fitting = [choice for choice in self.choice if rest.startswith(choice)]
+            fitting = [choice for choice in self.choice if aligned(rest, choice) is not None]
             return max(fitting, key=len, default=self.choice[0])
         schema = json.loads(self.of) if isinstance(self.of, str) else self.of
         begun = rest.lstrip()
-        try:
+        with suppress(ValueError):
             value, end = json.JSONDecoder().raw_decode(begun)
-        except ValueError:
-            return json.dumps(smallest(schema), ensure_ascii=False)
-        return begun[:end] if satisfies(value, schema) else json.dumps(smallest(schema), ensure_ascii=False)
+            if Draft202012Validator(schema).is_valid(value):
+                return begun[:end]
+        return json.dumps(smallest(schema), ensure_ascii=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from specreason_graph.testing.schema import satisfies, smallest
+from specreason_graph.testing.schema import smallest
 
 NODE: dict[str, Any] = {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}
 TREE: dict[str, Any] = {
@@ -37,27 +38,7 @@ TREE: dict[str, Any] = {
 )
 def test_the_smallest_value_satisfies_its_schema(schema: Any, expected: object) -> None:
     assert smallest(schema) == expected
-    assert satisfies(expected, schema)
-
-
-@pytest.mark.parametrize(
-    ("value", "schema"),
-    [
-        ({"b": 1}, {"type": "object", "required": ["a"]}),
-        ({"a": 1, "b": 2}, {"properties": {"a": {}}, "additionalProperties": False}),
-        (True, {"type": "integer"}),
-        (1.5, {"type": "integer"}),
-        (4, {"maximum": 3}),
-        (3, {"exclusiveMaximum": 3}),
-        ("abc", {"maxLength": 2}),
-        ([1, "a"], {"items": {"type": "integer"}}),
-        ("c", {"enum": ["a", "b"]}),
-        ({"root": {"left": {"left": None}, "right": None}}, TREE),
-        (1, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
-    ],
-)
-def test_what_does_not_satisfy_is_seen(value: object, schema: Any) -> None:
-    assert not satisfies(value, schema)
+    Draft202012Validator(schema).validate(expected)
 
 
 def test_a_schema_without_a_finite_value_is_an_error() -> None:

@@ -114,6 +114,14 @@ async def test_a_script_has_a_turn_for_each_result(
         assert text.removeprefix("<think>\n").startswith("The price is not known.")
 
 
+@pytest.mark.parametrize("content", ["Result of price:\n2", "<tool_response>\n2\n</tool_response>"])
+async def test_results_may_be_told_by_the_user(client: Client, content: str) -> None:
+    """Guards clients of templates that know no tools: they say in words what came back."""
+    async with ScriptedServer(LOOP, template="think", knows_tools=False) as server:
+        turns = [QUESTION, {"role": "assistant", "content": CALL}, {"role": "user", "content": content}]
+        assert (await said(client, server, await tokenized(client, server, *turns))).startswith("It is 2.")
+
+
 async def test_a_judge_of_a_later_turn_has_its_scores(client: Client) -> None:
     """Guards verdicts in a loop: results are no judge's request, and the judged turn's own script knows its scores."""
     async with ScriptedServer(LOOP, template="think") as server:
@@ -135,6 +143,8 @@ async def test_a_call_goes_on_over_several_requests(client: Client, tokenizer: A
         text += '{"name":"'
         choice = {"choice": ["buy", "price", "pri"]}
         assert await said(client, server, prompt, text, structured_outputs=choice) == "price"
+        behind = {"choice": ['price","arguments":', 'pri","arguments":']}
+        assert await said(client, server, prompt, text, structured_outputs=behind) == 'price","arguments":'
         text += 'price","arguments": '
         schema = {"json": {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]}}
         assert await said(client, server, prompt, text, structured_outputs=schema) == '{"of": "milk"}'
