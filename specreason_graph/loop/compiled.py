@@ -82,9 +82,9 @@ def _of_our_own(context: object) -> Settings | Mapping[str, Any]:
 
 
 def _is_inside() -> bool:
-    """Whether a chain, graph or tool is around what is running."""
+    """Whether a chain, graph or tool is around what is running; a server has a config around it, but no run."""
     try:
-        get_config()
+        around = get_config()
     except RuntimeError:
         return False
-    return True
+    return getattr(around.get("callbacks"), "parent_run_id", None) is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,3 +218,14 @@ async def test_it_is_a_tool_of_an_agent(pair: Pair) -> None:
 
 async def test_the_tool_can_be_called_alone(pair: Pair) -> None:
     assert await specreason_tool(create_specreason(pair=pair).compile()).ainvoke({"question": "How much?"}) == "24"
+
+
+async def test_the_example_of_graphs_md(pair: Pair) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "graphs.md").read_text()
+    page: dict[str, Any] = {"__name__": "page"}
+    [block] = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    exec(compile(block, "graphs.md", "exec", dont_inherit=True), page)  # as a page without this module's __future__
+    assert await page["solve"](pair, "How much is it?") == "24"
+    context = page["Context"]
+    for given, steps in ((context("ada"), len(STEPS)), (context("ada", specreason=Settings(max_steps=2)), 2)):
+        assert await kept(page["parent"](pair).builder, QUESTION, given) == steps

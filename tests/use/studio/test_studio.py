@@ -19,7 +19,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from specreason_graph import Settings, edited
-from specreason_graph.testing import Script, ScriptedPair, scripted_pair
+from specreason_graph.testing import Fault, Script, ScriptedPair, scripted_pair
 
 ROOT = Path(__file__).parents[3]
 RIGHT = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
@@ -132,7 +132,7 @@ async def test_a_run_streams_and_every_step_of_it_can_be_looked_at(tmp_path: Pat
         assert updates.keys() == {"draft_step", "judge", "finalize"}
         assert all(updates.values()), "none may be empty: Studio shows what a node changed"
         assert seen["values"][-1]["specreason_answer"] == "12"
-        assert seen["messages"][-1][0]["content"] == "12"
+        assert "".join(message["content"] for message, _ in seen["messages"]) == "12"
         history = await client.threads.get_history(thread, limit=50)
         assert [state["next"] for state in history][:2] == [[], ["finalize"]]
         assert len(history) == 9
@@ -176,6 +176,32 @@ async def test_a_person_is_asked_and_the_run_goes_on(answer: dict[str, str], tex
         assert interrupt["response_schema"]["properties"]["decision"]["enum"] == ["accept", "reject", "edit"]
         assert await answered(client, thread, command={"resume": answer}, **asking) == [RIGHT[0], text, RIGHT[2]]
         assert sum(request.body["max_tokens"] == 1 for request in servers.base.completions) == 3
+
+
+async def refused(client: LangGraphClient, assistant: str = "specreason", **given: Any) -> dict[str, str]:
+    """What a client is told of a run that fails."""
+    thread = (await client.threads.create())["thread_id"]
+    values: Any = await client.runs.wait(thread, assistant, input=QUESTION, raise_error=False, **given)
+    told: dict[str, str] = values["__error__"]
+    return told
+
+
+async def test_what_is_wrong_is_told_to_the_client(tmp_path: Path) -> None:
+    """A misspelt setting of a run or an assistant, one that can't be, a limit, and a server that is down."""
+    async with studio(tmp_path) as (client, servers):
+        misspelt: Any = {"treshold": 2, "judge": "paper"}
+        assistant = (await client.assistants.create("specreason", context=misspelt))["assistant_id"]
+        for told in (await refused(client, context=misspelt), await refused(client, assistant)):
+            assert told["error"] == "ConfigError"
+            assert told["message"].startswith("treshold: ")
+        told = await refused(client, context={"judge": "nobody"})
+        assert told["message"].startswith("judge: there is no 'nobody'")
+        told = await refused(client, config={"recursion_limit": 3})
+        assert told["error"] == "GraphRecursionError"
+        servers.base.fail(Fault("status", status=500), times=None)
+        told = await refused(client)
+        assert told["error"] == "EndpointFailed"
+        assert "answered 500" in told["message"]
 
 
 async def test_the_debugging_session_of_the_docs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
