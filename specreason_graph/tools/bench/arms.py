@@ -28,7 +28,10 @@ from specreason_graph.tools.bench.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What every arm runs on; `settings` are those of ours, the others take their budgets and sampling from it."""
+    """What every arm runs on; `settings` are those of ours, the others take their budgets and sampling from it.
+
+    All are asked for a box, which is what is graded.
+    """
 
     pair: Pair
     preset: Preset
@@ -42,7 +45,7 @@ class Arms:
             ConfigError: settings that can't work on this pair.
             EndpointError: a server failed.
         """
-        settings = self.settings.overridden(by={"seed": self.settings.seed + sample})
+        settings = self.settings.overridden(by={"seed": self.settings.seed + sample, "boxed": True})
         if arm in ("base", "draft"):
             text, found, first = await self._alone("base" if arm == "base" else "draft", problem, settings)
         else:
@@ -67,7 +70,7 @@ class Arms:
         messages, preset = [HumanMessage(problem.text)], self.preset
         pair = self.pair.pinned(question_hash(messages))
         began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
-        opening = await pair.opening(role, chat_messages(messages, preset), preset)
+        opening = await pair.opening(role, chat_messages(messages, preset, boxed=True), preset)
         context = (await endpoint.card()).context
         sampling = preset.sampling(settings, seed=int(digest([settings.seed, role])[:7], 16))
         text = ""
@@ -86,9 +89,10 @@ class Arms:
         room = context - len(opening.ids) - settings.answer_budget
         parts = [await write(opening.ids, min(settings.reasoning_budget, room), reasoning=True)]
         if parts[0].cut or preset.kind == "thinking":
-            cue = (await endpoint.encode(preset.answer_cue, control=True)).ids
-            text += preset.answer_cue
-            parts.append(await write(opening.ids.plus([*parts[0].ids, *cue]), settings.answer_budget, reasoning=False))
+            cue = preset.wording(boxed=True).answer_cue
+            text += cue
+            behind = opening.ids.plus([*parts[0].ids, *(await endpoint.encode(cue, control=True)).ids])
+            parts.append(await write(behind, settings.answer_budget, reasoning=False))
         seconds = time.perf_counter() - began
         bill = Bill()
         bill.used(role, [part.end.usage for part in parts if part.end], seconds)

@@ -55,6 +55,7 @@ _SETTINGS = {
     "look_ahead": False,
     "hedge": False,
     "deadline": None,
+    "boxed": True,  # it is what is graded
 }
 
 
@@ -85,10 +86,11 @@ class Chains:
     async def _steps(self, run: Run, problem: Problem, plan: Passage, *, right: bool) -> list[LabelledStep]:
         """Step by step along a completion that comes to the right answer; a fine step begins another one."""
         steps: list[LabelledStep] = []
+        close = run.preset.wording(boxed=True).close
         while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and has_room(run):
             drafted, (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
             ids = own["ids"]
-            last = not rest.text.strip() or bool(run.preset.close and run.preset.close in own["text"])
+            last = not rest.text.strip() or bool(close and close in own["text"])
             if drafted["text"].strip() and not closes_loop(run, drafted["text"]):
                 tokens = await as_base_reads(run.pair.base, drafted, same_tokenizer=run.same_tokenizer)
                 after, step = await self._labelled(run, problem, drafted, tokens, own, rest)
@@ -126,7 +128,7 @@ async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> P
     """What base writes behind a step, to the answer's end; nothing when an instruct model's turn is over."""
     if closed and run.preset.kind == "instruct":
         return Passage()
-    cue = (await run.pair.base.encode(run.preset.answer_cue, control=True)).ids if closed else []
+    cue = (await run.pair.base.encode(run.preset.wording(boxed=True).answer_cue, control=True)).ids if closed else []
     tokens = run.settings.answer_budget + (0 if closed else run.settings.reasoning_budget - run.reasoning_tokens())
     prompt = [*run.ledger("base"), *step, *cue]
     bounds = Bounds(min(tokens, run.contexts["base"] - len(prompt)))
@@ -147,6 +149,7 @@ def _split(plan: Passage, boundary: str) -> tuple[WrittenStep, Passage]:
         cut=False,
         closes=not rest.tokens,
         closing=None,
+        ended_with=None,
         cached_tokens=None,
         seconds=0.0,
     )

@@ -36,14 +36,14 @@ from specreason_graph.tools.cli.options import (
     ProblemSource,
     Serve,
     Skip,
+    with_graded_settings,
     with_pair,
     with_policy,
-    with_settings,
 )
 from specreason_graph.tools.cli.progress import counting, stoppable
 
 
-@with_settings
+@with_graded_settings
 @with_pair
 def bench(
     problems: ProblemSource,

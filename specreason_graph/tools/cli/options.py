@@ -96,9 +96,14 @@ def some_settings(*names: str) -> Callable[[Callable[..., _Result]], Callable[..
     return decorate
 
 
-_FOR_PROGRAMS = {"answer_schema", "answer_stop", "ask_band"}
-with_settings = some_settings(*Settings.model_fields.keys() - {"pair", *_FOR_PROGRAMS})
+_FOR_PROGRAMS = {"answer_schema", "answer_stop", "ask_band", "tools", "tool_choice", "parallel_tool_calls"}
+_SHOWN = Settings.model_fields.keys() - {"pair", *_FOR_PROGRAMS}
+with_served_settings = some_settings(*_SHOWN)
 """All others, so that none is forgotten; which pair runs is said by the options of `with_pair`."""
+with_settings = some_settings(*_SHOWN - {"turn_reasoning_budget"})
+"""Those of a single question: its turn is its run."""
+with_graded_settings = some_settings(*_SHOWN - {"turn_reasoning_budget", "boxed"})
+"""Those of problems that are graded: the box is asked for in any case."""
 
 
 def with_pair(command: Callable[..., _Result]) -> Callable[..., _Result]:

@@ -14,14 +14,14 @@ from rich.console import Console
 from specreason_graph.contract.config import Environment
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
-from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_settings
+from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_served_settings
 from specreason_graph.use.address import is_loopback
 
 _KEY_VARIABLE = "SPECREASON_GATEWAY_KEY"
 _EMBEDDED_SLOTS = 4  # more give few tokens a second more, and each takes memory for a context of its own
 
 
-@with_settings
+@with_served_settings
 @with_pair
 def serve_command(
     settings: Settings,

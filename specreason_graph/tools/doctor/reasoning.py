@@ -25,7 +25,7 @@ def opens_thinking(case: Case, text: str) -> bool:
 async def template(case: Case, role: Role) -> Finding:
     """Whether the chat template renders, and agrees with the preset on who opens the think block."""
     chosen, endpoint = await case.preset(), case.pair.endpoint(role)
-    chat = chat_messages(case.messages, chosen)
+    chat = chat_messages(case.messages, chosen, boxed=case.settings.boxed)
     rendered, opening = await endpoint.render(chat, chosen.template), await case.pair.opening(role, chat, chosen)
     case.prompts[role] = list(opening.ids)
     if chosen.kind == "instruct":
