@@ -55,7 +55,7 @@ STEP = st.lists(NASTY, min_size=1, max_size=12).map("".join).filter(lambda t: t.
 STEPS = st.lists(STEP, min_size=1, max_size=4)
 
 
-CHAT = [{"role": "user", "content": "?\nPlease reason step by step, and put your final answer within \\boxed{}."}]
+CHAT = [{"role": "user", "content": "?"}]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -56,7 +56,7 @@ async def test_a_run_resumed_with_less_than_it_has_used_goes_to_its_answer(overl
 async def test_tokens_of_the_reasoning_are_never_negative(solve: Solve, tokenizers: Any) -> None:
     """An instruct model's last step is the answer, and counts in the tokens of who wrote it."""
     base, draft = (ScriptedServer(Script(STEPS[:1]), tokenizer=tokenizer) for tokenizer in tokenizers)
-    solved = await solve(base, draft, template="instruct", look_ahead=False, hedge=False)
+    solved = await solve(base, draft, template="instruct", boxed=True, look_ahead=False, hedge=False)
     reply: Any = solved.state["messages"][-1]
     assert (
         0 <= reply.usage_metadata["output_token_details"]["reasoning"] <= 3

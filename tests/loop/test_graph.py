@@ -76,7 +76,7 @@ async def test_settings_that_can_not_work_name_the_field(settings: dict[str, Any
         assert not servers.draft.completions
 
 
-@pytest.mark.parametrize("messages", [[], [("user", "  ")], [("user", "x"), ("ai", "y")]])
+@pytest.mark.parametrize("messages", [[], [("user", "  ")], [("ai", "y")], [("system", "x")]])
 async def test_a_missing_question_is_refused(messages: Any) -> None:
     async with scripted_pair(Script(STEPS), Script(STEPS)) as servers, Pair(servers.config) as pair:
         with pytest.raises(ConfigError, match=r"^messages"):

@@ -98,9 +98,9 @@ async def test_an_answer_that_is_none_says_what_is_one_and_the_run_still_waits(a
 
 async def test_the_last_step_can_be_edited_too() -> None:
     """It ends the reasoning as the drafted one did."""
-    base = Script(RIGHT, answer="12", scores=[9, 9, 6])
+    base, boxed = Script(RIGHT, answer="12", scores=[9, 9, 6]), ASKING.model_copy(update={"boxed": True})
     async with scripted_pair(base, DRAFT, template="instruct") as servers, Pair(servers.config) as pair:
-        graph = create_specreason(pair=pair, settings=ASKING).compile(checkpointer=InMemorySaver())
+        graph = create_specreason(pair=pair, settings=boxed).compile(checkpointer=InMemorySaver())
         await graph.ainvoke(QUESTION, config())
         state = await graph.ainvoke(Command(resume={"decision": "edit", "text": "So it is 12."}), config())
         assert state["specreason_ended"] == "finished"

@@ -57,7 +57,7 @@ async def test_a_draft_that_ends_before_any_step_is_not_believed(solve: Solve) -
 
 async def test_end_of_turn_as_the_very_first_token_is_seen(solve: Solve) -> None:
     draft = Script(lambda said: "<|im_end|>" if "cows" in said else "There are 3 cows.\n\n")
-    solved = await solve(Script(["never asked"]), draft, template="instruct", judge="paper")
+    solved = await solve(Script(["never asked"]), draft, template="instruct", judge="paper", boxed=True)
     assert solved.texts == ["There are 3 cows."]
     assert solved.state["specreason_answer"] == "There are 3 cows."
 

@@ -27,7 +27,7 @@ async def test_the_answer_is_a_message_with_the_reasoning_beside_it(solve: Solve
 
 async def test_an_instruct_turn_that_has_ended_needs_no_further_request(solve: Solve) -> None:
     base = ScriptedServer(Script(STEPS))
-    solved = await solve(base, Script(STEPS), template="instruct", judge="paper", hedge=False)
+    solved = await solve(base, Script(STEPS), template="instruct", judge="paper", hedge=False, boxed=True)
     assert solved.state["specreason_answer"] == "So 12."
     assert solved.state["messages"][-1].additional_kwargs["reasoning_content"] == "\n\n".join(STEPS[:2])
     assert len(base.completions) == len(STEPS)  # one judge call a step
@@ -35,7 +35,8 @@ async def test_an_instruct_turn_that_has_ended_needs_no_further_request(solve: S
 
 async def test_an_instruct_turn_that_was_cut_is_asked_for_its_answer(solve: Solve) -> None:
     base = Script([*STEPS, *STEPS], answer="\\boxed{12}", cue="The final answer is ")
-    solved = await solve(base, Script(["One.", "Two.", "Three."]), template="instruct", judge="paper", max_steps=2)
+    draft = Script(["One.", "Two.", "Three."])
+    solved = await solve(base, draft, template="instruct", judge="paper", max_steps=2, boxed=True)
     assert solved.state["specreason_ended"] == "steps"
     assert solved.state["specreason_answer"] == "The final answer is \\boxed{12}"
 
@@ -59,7 +60,7 @@ async def test_the_reasoning_budget_forces_the_answer_which_has_its_own(solve: S
 
 async def test_a_context_that_fills_up_forces_the_answer_early(solve: Solve) -> None:
     """The authors' script crashes there, and loses everything."""
-    base = ScriptedServer(Script(MANY, answer="12"), template="think", context=420)
+    base = ScriptedServer(Script(MANY, answer="12"), template="think", context=400)
     solved = await solve(base, Script(MANY), answer_budget=30)
     assert solved.state["specreason_ended"] == "context"
     assert solved.state["specreason_answer"] == "12"
@@ -106,7 +107,7 @@ async def test_the_answers_tokens_join_to_the_answer(solve: Solve, template: str
 
 
 async def test_a_schema_that_leaves_no_room_is_told_with_the_fix(solve: Solve) -> None:
-    base = ScriptedServer(Script(MANY), template="think", context=420)
+    base = ScriptedServer(Script(MANY), template="think", context=400)
     schema = {"type": "object", "description": "long " * 200}
     with pytest.raises(ConfigError, match=r"answer_schema.*shorten .* the schema"):
         await solve(base, Script(MANY), answer_budget=30, answer_schema=schema)
