@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from deepagents import CompiledSubAgent, create_deep_agent
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph_supervisor import create_supervisor
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -68,6 +72,32 @@ async def test_neither_a_chain_nor_a_function_nor_a_callers_config_cuts_a_run(gr
 
     for outer in (RunnableLambda(by_hand), around(by_hand).compile()):
         assert (await outer.ainvoke(QUESTION, LOW))["messages"][-1].text == "24"
+
+
+class Caller(GenericFakeChatModel):
+    """Calls one tool, then ends."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        """They are known."""
+        return self
+
+
+def calls(name: str, **arguments: str) -> Caller:
+    call: Any = {"name": name, "args": arguments, "id": "1"}
+    return Caller(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("I went on.")]))
+
+
+@pytest.mark.filterwarnings("ignore:create_react_agent has been moved")  # the supervisor's own
+async def test_an_agents_limit_does_not_cut_a_subagent_or_a_worker(graph: Compiled) -> None:
+    thinker = graph.copy({"name": "thinker"})
+    subagent = CompiledSubAgent(name="thinker", description="thinks", runnable=thinker)
+    asks = calls("task", description="How much is it?", subagent_type="thinker")
+    worker: Any = thinker
+    supervisor: Any = create_supervisor([worker], model=calls("transfer_to_thinker")).compile()
+    for agent in (create_deep_agent(model=asks, subagents=[subagent]), supervisor):
+        messages = (await agent.ainvoke(QUESTION, {"recursion_limit": 25}))["messages"]
+        assert "24" in [message.text for message in messages]
+        assert messages[-1].text == "I went on."
 
 
 async def test_events_of_langchain_come_with_no_limit_of_its_own(graph: Compiled) -> None:
