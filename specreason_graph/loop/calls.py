@@ -26,8 +26,8 @@ from specreason_graph.models.conversation import digest
 _MOST = 32
 """Calls in one reply."""
 
-_AGAIN = 16
-"""Tokens in which a model has to open its next call; one that says something else has none."""
+_BEFORE_MARK = 8
+"""Tokens that a model may write between two calls; one that says more has no other."""
 
 
 @dataclass(slots=True)
@@ -45,6 +45,7 @@ async def write_calls(writing: Writing) -> Calls:
     spelled, choice = run.preset.tool_format, run.settings.tool_choice
     schemas = {name: it for name, it in named(run.settings.tools).items() if choice in (*CHOICES, name)}
     mark, before = await writing.closer(spelled.mark), spelled.before
+    most = _BEFORE_MARK + len(spelled.mark.encode())  # a token has a byte at least
     for index in range(_MOST):
         if writing.left < 1 or run.clock.left() == 0:
             calls.cut = True
@@ -53,7 +54,7 @@ async def write_calls(writing: Writing) -> Calls:
         await _write_call(writing, schemas, index, calls)
         if calls.cut or not run.settings.parallel_tool_calls:
             break
-        if (await writing.tried(closer=mark, most=_AGAIN)).ended_with is None:
+        if (await writing.tried(closer=mark, most=most)).ended_with is None:
             break
         before = spelled.between
     if not calls.cut:

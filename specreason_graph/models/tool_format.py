@@ -77,7 +77,7 @@ def builtin_formats() -> Mapping[str, ToolFormat]:
     return {name: ToolFormat.model_validate({"name": name, **table}) for name, table in sorted(read.items())}
 
 
-def tool_format(given: Any) -> Any:
+def as_tool_format(given: Any) -> Any:
     """A format by its name, and all else as it is.
 
     Raises:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from specreason_graph.contract.settings import ScoreMethod, Settings
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.models.tool_format import ToolFormat, builtin_formats, tool_format
+from specreason_graph.models.tool_format import ToolFormat, as_tool_format, builtin_formats
 
 
 class Judge(BaseModel):
@@ -89,7 +89,7 @@ class Preset(BaseModel):
     threshold: float | None = Field(default=None, description="None takes the judge's own")
     policy: str | None = Field(default=None, description="Fitted policy of this pair; None: threshold on the score")
     template: dict[str, bool | str] = Field(default_factory=dict, description="Variables of the chat template")
-    tool_format: Annotated[ToolFormat, BeforeValidator(tool_format)] = Field(
+    tool_format: Annotated[ToolFormat, BeforeValidator(as_tool_format)] = Field(
         default=builtin_formats()["hermes"], description="How base spells a tool call: a format, or the name of one"
     )
     tool_words: str = Field(
