@@ -81,7 +81,8 @@ async def test_calls_and_results_are_in_the_prompt(engine: Engine) -> None:
 
 async def test_a_call_without_text_is_a_turn(engine: Engine) -> None:
     """Guards models that call at once."""
-    turn = await shown(engine, QUESTION, {"role": "assistant", "content": "", "tool_calls": [call("get", "Oslo")]})
+    asks = {"role": "assistant", "content": "", "tool_calls": [call("get", "Oslo")]}
+    turn = await shown(engine, QUESTION, asks, result("Oslo", "Dry."))
     assert turn.count('"name": "get"') > (await shown(engine, QUESTION)).count('"name": "get"')
 
 
