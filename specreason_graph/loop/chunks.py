@@ -16,10 +16,16 @@ _ENDS = ("]", "}", '"]', '"}', '\\"]', '\\"}')
 
 
 class Chunks:
-    """Of one reply; joined they are it. Of a call that is invalid, the arguments end with the reason, in brackets."""
+    """Of one reply; joined they are it. Of a call that is invalid, the arguments end with the reason, in brackets.
 
-    def __init__(self, pieces: Pieces) -> None:
+    Args:
+        pieces: of its text.
+        first: index of the first call; for messages whose content is blocks, behind those of reasoning and text.
+    """
+
+    def __init__(self, pieces: Pieces, *, first: int = 0) -> None:
         self._pieces = pieces
+        self._first = first
         self._indexes: dict[str, int] = {}
         self._arguments: dict[int, str] = {}
 
@@ -63,4 +69,6 @@ class Chunks:
 
     def _call(self, index: int, text: str, name: str | None = None, id: str | None = None) -> AIMessageChunk:
         self._arguments[index] = self._arguments.get(index, "") + text
-        return AIMessageChunk(content="", tool_call_chunks=[tool_call_chunk(name=name, args=text, id=id, index=index)])
+        return AIMessageChunk(
+            content="", tool_call_chunks=[tool_call_chunk(name=name, args=text, id=id, index=self._first + index)]
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
+from specreason_graph.contract.tools import as_openai_tool
 from specreason_graph.use.answer_schema import as_json_schema
 
 _ALSO = {"max_tokens": "answer_budget", "stop": "answer_stop"}
@@ -65,6 +67,8 @@ def as_settings(call: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in call.items() if value is not None and name not in _GRANTED}
     if "response_format" in said:
         said["answer_schema"] = _schema_of(said.pop("response_format")) or said.get("answer_schema")
+    if "tools" in said:
+        said["tools"] = _each_once(said["tools"])
     if "tool_choice" in said:
         said["tool_choice"] = choice_of(said["tool_choice"])
     if isinstance(said.get("stop"), str):
@@ -112,6 +116,28 @@ def choice_of(said: Any) -> str | None:
             return choice_of(word)
     forms = "auto, none, any, required, True, a tool's name, or a dict of OpenAI's or Anthropic's with that"
     raise ConfigError(f"tool_choice: {str(said)[:80]!r} is no choice; take one of {forms}")
+
+
+def _each_once(tools: Any) -> list[dict[str, Any]]:
+    """Tools in OpenAI's shape; one that is given twice, such as a model and its schema, is one."""
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        raise ConfigError(f"tools: a list of tools, not {type(tools).__name__}")
+    kept: dict[str, dict[str, Any]] = {}
+    for at, given in enumerate(tools):
+        try:
+            tool = as_openai_tool(given)
+        except ValueError as error:
+            raise ConfigError(f"tools.{at}: {error}") from None
+        kept.setdefault(json.dumps(_untitled(tool), sort_keys=True), tool)
+    return list(kept.values())
+
+
+def _untitled(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_untitled(it) for it in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {key: _untitled(it) for key, it in schema.items() if key != "title" or not isinstance(it, str)}
 
 
 def _schema_of(form: Any) -> dict[str, Any] | None:

@@ -253,7 +253,9 @@ class ChatSpecReason(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        async with aclosing(self._runs.chunks(messages, self._chosen(stop, kwargs))) as chunks:
+        # Of LangChain's blocks, the first is the reasoning, the second the text.
+        first_call = 2 if self.output_version == "v1" else 0
+        async with aclosing(self._runs.chunks(messages, self._chosen(stop, kwargs), first_call=first_call)) as chunks:
             async for chunk in chunks:
                 yield chunk
 

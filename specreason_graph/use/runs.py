@@ -39,10 +39,10 @@ class Runs:
         return _without_usage(state["messages"][-1])
 
     async def chunks(
-        self, messages: Sequence[BaseMessage], settings: Settings
+        self, messages: Sequence[BaseMessage], settings: Settings, *, first_call: int = 0
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        """The same in pieces."""
-        chunks = Chunks(Pieces(last_step_waits=await self._answers_in_last_step(settings)))
+        """The same in pieces; `first_call` is the index of the first call among them."""
+        chunks = Chunks(Pieces(last_step_waits=await self._answers_in_last_step(settings)), first=first_call)
         parts = self._graph.astream(
             _question(messages), _config(settings), context=settings, stream_mode=["custom", "updates"], version="v2"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any, cast
@@ -20,6 +21,26 @@ from specreason_graph.use.background import wait_for
 
 NOWHERE = EndpointConfig(base_url="http://127.0.0.1:9")
 JOKE = '{"setup": "Why do cats sit on keyboards?", "punchline": "To keep an eye on the mouse."}'
+
+
+def calling(name: str, **arguments: Any) -> Script:
+    """A model that calls a tool, and answers when it has the result."""
+    said = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+    return Script(["I know a tool."], answer=f"<tool_call>\n{said}\n</tool_call>", then=[Script(["I know it now."])])
+
+
+JOKES = Script(["Cats it is.", "Cats like mice.", "So a mouse."], answer=JOKE)
+SCRIPTS = {
+    "test_tool_calling": calling("magic_function", input=3),
+    "test_tool_calling_async": calling("magic_function", input=3),
+    "test_tool_calling_with_no_arguments": calling("magic_function_no_args"),
+    "test_tool_choice": calling("get_weather", location="here"),
+    "test_bind_runnables_as_tools": calling("greeting_generator", answer_style="pirate"),
+    "test_structured_few_shot_examples": calling("my_adder_tool", a=3, b=4),
+    "test_agent_loop": calling("get_weather", location="San Francisco, CA"),
+    "test_unicode_tool_call_integration": calling("unicode_customer", customer_name="你好こんにちは", description="?"),
+}
+"""What the tests that have tools called need; the others are told a joke."""
 
 
 class Supported:
@@ -42,15 +63,11 @@ class Supported:
         return {"temperature": 0, "max_tokens": 400, "stop": []}
 
     @property
-    def has_tool_calling(self) -> bool:
-        return False  # raw completions carry no tool calls: `bind_tools` is there to say so
-
-    @property
-    def has_tool_choice(self) -> bool:
-        return False  # likewise
-
-    @property
     def supports_json_mode(self) -> bool:
+        return True
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
         return True
 
     @property
@@ -77,10 +94,10 @@ class TestUnit(Supported, ChatModelUnitTests):
     pair = Pair(PairConfig(base=NOWHERE, draft=NOWHERE))
 
 
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[Pair]:
+@pytest.fixture
+def scripted(request: pytest.FixtureRequest) -> Iterator[Pair]:
     stack = AsyncExitStack()
-    script = Script(["Cats it is.", "Cats like mice.", "So a mouse."], answer=JOKE)
+    script = SCRIPTS.get(request.function.__name__, JOKES)
     servers = wait_for(stack.enter_async_context(scripted_pair(script, script, template="think")))
     yield Pair(servers.config)
     wait_for(stack.aclose())

@@ -156,8 +156,24 @@ async def test_a_call_that_is_not_of_its_schema_is_invalid_in_a_stream_too() -> 
     assert [wrong["name"] for wrong in whole.invalid_tool_calls] == ["price"]
 
 
+@pytest.mark.parametrize("answer", [MILK, BOTH])
+async def test_langchains_blocks_hold_calls_too(answer: str) -> None:
+    async with served(Script(STEPS, answer=answer), output_version="v1") as (model, _):
+        bound = model.bind_tools(TOOLS)
+        reply = await bound.ainvoke(QUESTION)
+        whole, _ = await streamed(bound)
+    for message in (reply, whole):
+        kinds = [block["type"] for block in message.content_blocks]
+        assert kinds == [block["type"] for block in reply.content_blocks]
+        assert kinds.count("tool_call") == len(reply.tool_calls) > 0
+
+
 def test_tools_are_checked_when_they_are_bound() -> None:
+    other = {"name": "price", "description": "Another.", "input_schema": {"type": "object"}}
     with pytest.raises(ConfigError, match="two have one name"):
-        offline().bind_tools([price, price])
+        offline().bind_tools([price, other])
+    assert len(offline().bind_tools([Stock, Stock.model_json_schema()]).kwargs["tools"]) == 1  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=r"^tools: a list of tools, not StructuredTool$"):
+        offline().bind_tools(price)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="thresholt"):
         offline().bind_tools([price], thresholt=3)
