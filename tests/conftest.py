@@ -93,7 +93,7 @@ def solve() -> Solve:
                 if part["type"] == "custom":
                     events.append(part["data"])
                 else:
-                    state = part["data"]  # type: ignore[assignment]
+                    state = part["data"]
             return Solved(state, events, servers.base, servers.draft)  # type: ignore[arg-type]
 
     return run

@@ -16,6 +16,7 @@ def written(pieces: dict[str, float]) -> WrittenStep:
         cut=False,
         closes=False,
         closing=None,
+        ended_with=None,
         cached_tokens=None,
         seconds=0.0,
     )

@@ -18,6 +18,8 @@ from specreason_graph.models.tool_format import builtin_formats
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer, scripted_pair
 
 STEPS = ["I need a sum.", "A tool knows it."]
+QUESTION: Any = {"messages": [("user", "?")]}
+ANOTHER: Any = {"messages": [("user", "and?")]}
 
 
 @tool
@@ -46,6 +48,10 @@ def say(text: str, loud: bool = False) -> None:
 TOOLS = [add, add_all, now, say]
 
 
+def reply_of(state: Mapping[str, Any]) -> Any:
+    return state["messages"][-1]
+
+
 def preset(name: str, template: str) -> Preset:
     kind = {"kind": "thinking", "close": "</think>", "answer_cue": "</think>\n\n"}
     if template == "instruct":
@@ -62,16 +68,16 @@ async def called(
     async with scripted_pair(script, script, template=template) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, presets=[preset(format_name, template)]).compile()
         chosen = Settings(**{"tools": TOOLS, "preset": "mine", **settings})
-        state = await graph.ainvoke({"messages": [("user", "?")]}, context=chosen)
+        state = await graph.ainvoke(QUESTION, context=chosen)
         written = servers.base.completions[-1].prompts[0]
-        return state["messages"][-1], {**state, "written": servers.base.model.tokenizer.spell(written).decode()}
+        return reply_of(state), {**state, "written": servers.base.model.tokenizer.spell(written).decode()}
 
 
 @pytest.mark.parametrize("template", ["think", "instruct"])
 @pytest.mark.parametrize("format_name", ["hermes", "qwen3-coder", "deepseek"])
 async def test_every_format_is_data(format_name: str, template: Any) -> None:
     """Base writes names and arguments; the calls that come of it are the same, whatever surrounds them."""
-    wanted = [("add", {"a": 2, "b": -3}), ("say", {"text": "a \"b\"\n<c> 🙂", "loud": True}), ("now", {})]
+    wanted: Any = [("add", {"a": 2, "b": -3}), ("say", {"text": 'a "b"\n<c> 🙂', "loud": True}), ("now", {})]
     reply, state = await called(format_name, template, wanted)
     assert [(call["name"], call["args"]) for call in reply.tool_calls] == wanted
     assert not reply.invalid_tool_calls
@@ -84,7 +90,7 @@ async def test_every_format_is_data(format_name: str, template: Any) -> None:
 @pytest.mark.parametrize("format_name", ["hermes", "qwen3-coder", "deepseek"])
 async def test_what_is_written_is_the_format_to_the_letter(format_name: str) -> None:
     """But for blanks in the JSON: what base reads behind it is what it would have written."""
-    wanted = [("add", {"a": 2, "b": 3}), ("say", {"text": "hello"})]
+    wanted: Any = [("add", {"a": 2, "b": 3}), ("say", {"text": "hello"})]
     _, state = await called(format_name, "think", wanted)
     spelled = builtin_formats()[format_name].spelled(wanted)
     written = state["written"].rpartition("Wait.\n")[2]
@@ -110,24 +116,24 @@ async def test_the_choice_narrows_it(template: Any, choice: str, expected: list[
 
 
 async def test_without_parallel_calls_the_first_one_is_all() -> None:
-    calls = [("add", {"a": 1, "b": 1}), ("now", {})]
+    calls: Any = [("add", {"a": 1, "b": 1}), ("now", {})]
     reply, _ = await called("hermes", "think", calls, parallel_tool_calls=False)
     assert [call["name"] for call in reply.tool_calls] == ["add"]
 
 
 async def test_calls_are_required_of_a_model_that_would_answer(solve: Solve) -> None:
     solved = await solve(Script(STEPS, answer="Just 5."), Script(STEPS), tools=[add], tool_choice="required")
-    [call] = solved.state["messages"][-1].tool_calls
+    [call] = reply_of(solved.state).tool_calls
     assert call["name"] == "add"
     assert isinstance(call["args"]["a"], int)
-    assert solved.state["messages"][-1].content == ""
+    assert reply_of(solved.state).content == ""
 
 
 @pytest.mark.parametrize("budget", [8, 16, 24])
 @pytest.mark.parametrize("format_name", ["hermes", "qwen3-coder", "deepseek"])
 async def test_a_cut_call_is_none(format_name: str, budget: int) -> None:
     """It is told with its reason, never repaired, and nothing stands in for what is missing."""
-    wanted = [("say", {"text": "a long text that no such budget has room for, whatever the format " * 3})]
+    wanted: Any = [("say", {"text": "a long text that no such budget has room for, whatever the format " * 3})]
     reply, _ = await called(format_name, "think", wanted, tool_choice="say", answer_budget=budget)
     assert reply.tool_calls == []
     assert reply.response_metadata["finish_reason"] == "length"
@@ -136,7 +142,7 @@ async def test_a_cut_call_is_none(format_name: str, budget: int) -> None:
 
 
 async def test_whole_calls_before_a_cut_one_are_kept() -> None:
-    wanted = [("add", {"a": 2, "b": 3}), ("say", {"text": "a long text that has no room " * 9})]
+    wanted: Any = [("add", {"a": 2, "b": 3}), ("say", {"text": "a long text that has no room " * 9})]
     reply, _ = await called("hermes", "think", wanted, answer_budget=80)
     assert [call["name"] for call in reply.tool_calls] == ["add"]
     assert [call["name"] for call in reply.invalid_tool_calls] == ["say"]
@@ -150,7 +156,7 @@ async def test_a_server_that_holds_to_no_schema_calls_nothing() -> None:
     base.fail(Fault("ignores_structured_outputs"), times=None)
     async with scripted_pair(base, Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=Settings(tools=[add])).compile()
-        reply = (await graph.ainvoke({"messages": [("user", "?")]}))["messages"][-1]
+        reply = reply_of(await graph.ainvoke(QUESTION))
     assert reply.tool_calls == []
     assert [call["name"] for call in reply.invalid_tool_calls] == ["add"]
     assert reply.response_metadata["finish_reason"] == "stop"
@@ -165,11 +171,11 @@ class Tree(BaseModel):
 
 async def test_arguments_may_refer_to_themselves() -> None:
     tree = {"name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}]}
-    call = f'<tool_call>\n{json.dumps({"name": "Tree", "arguments": tree})}\n</tool_call>'
+    call = f"<tool_call>\n{json.dumps({'name': 'Tree', 'arguments': tree})}\n</tool_call>"
     script = Script(STEPS, answer=call)
     async with scripted_pair(script, script, template="think") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=Settings(tools=[Tree])).compile()
-        reply = (await graph.ainvoke({"messages": [("user", "?")]}))["messages"][-1]
+        reply = reply_of(await graph.ainvoke(QUESTION))
         asked = servers.base.completions[-2].body["structured_outputs"]["json"]
     assert reply.tool_calls[0]["args"] == tree
     assert asked["$defs"]["Tree"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Tree"}
@@ -182,15 +188,19 @@ async def test_ids_are_the_same_on_resume_and_of_no_other_run() -> None:
     async with scripted_pair(base, Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=Settings(tools=[add])).compile(checkpointer=InMemorySaver())
         ids: list[str] = []
-        with pytest.raises(EndpointError):
-            async for part in graph.astream({"messages": [("user", "?")]}, thread, stream_mode="custom"):
+
+        async def failing() -> None:
+            async for part in graph.astream(QUESTION, thread, stream_mode="custom"):
                 if part["event"] == "tool_call_begun":
                     ids.append(part["id"])
                     base.fail(Fault("status", status=500))
-        reply = (await graph.ainvoke(None, thread))["messages"][-1]
+
+        with pytest.raises(EndpointError):
+            await failing()
+        reply = reply_of(await graph.ainvoke(None, thread))
         assert [call["id"] for call in reply.tool_calls][: len(ids)] == ids
         assert ids
-        again = (await graph.ainvoke({"messages": [("user", "and?")]}, thread))["messages"][-1]
+        again = reply_of(await graph.ainvoke(ANOTHER, thread))
         assert len({call["id"] for message in (reply, again) for call in message.tool_calls}) == 4
 
 
@@ -201,22 +211,22 @@ async def test_a_turn_of_no_steps_is_a_turn(solve: Solve) -> None:
         solved = await solve(
             Script([call]), Script([call]), template="instruct", tools=TOOLS, hedge=overlap, look_ahead=overlap
         )
-        assert [call["name"] for call in solved.state["messages"][-1].tool_calls] == ["now"]
+        assert [call["name"] for call in reply_of(solved.state).tool_calls] == ["now"]
         assert (solved.steps, solved.state["specreason_ended"]) == ([], "call")
 
 
 async def test_a_draft_writes_no_call() -> None:
     """Whatever it would like to call: it is stopped at the mark, and what is called is base's choice."""
     base, draft = (
-        Script([*STEPS, f'<tool_call>\n{json.dumps({"name": name, "arguments": {}})}\n</tool_call>'])
+        Script([*STEPS, f"<tool_call>\n{json.dumps({'name': name, 'arguments': {}})}\n</tool_call>"])
         for name in ("now", "elsewhere")
     )
     for tokenizer in ("a", "b"):
         drafter = ScriptedServer(draft, tokenizer=tokenizer)
         async with scripted_pair(base, drafter) as servers, Pair(servers.config) as pair:
             graph = create_specreason(pair=pair, settings=Settings(tools=TOOLS, judge="paper")).compile()
-            state = await graph.ainvoke({"messages": [("user", "?")]})
-        assert [call["name"] for call in state["messages"][-1].tool_calls] == ["now"]
+            state = await graph.ainvoke(QUESTION)
+        assert [call["name"] for call in reply_of(state).tool_calls] == ["now"]
         assert "elsewhere" not in "".join(step["text"] for step in state["specreason_steps"])
 
 
@@ -225,15 +235,15 @@ async def test_a_schema_and_tools_together_give_the_one_or_the_other(solve: Solv
     text = {"calls": '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>', "answers": '{"legs": 12}'}[answer]
     schema = {"type": "object", "properties": {"legs": {"type": "integer"}}, "required": ["legs"]}
     solved = await solve(Script(STEPS, answer=text), Script(STEPS), tools=TOOLS, answer_schema=schema)
-    reply = solved.state["messages"][-1]
+    reply = reply_of(solved.state)
     assert bool(reply.tool_calls) == (answer == "calls")
     assert reply.content == ("" if answer == "calls" else text)
 
 
 async def test_a_deadline_cuts_a_call(solve: Solve) -> None:
-    call = f'<tool_call>\n{json.dumps({"name": "say", "arguments": {"text": "word " * 200}})}\n</tool_call>'
+    call = f"<tool_call>\n{json.dumps({'name': 'say', 'arguments': {'text': 'word ' * 200}})}\n</tool_call>"
     slow = ScriptedServer(Script([], answer=call), template="think", pace=Pace(seconds_per_token=0.01))
     solved = await solve(slow, Script([]), tools=[say], tool_choice="say", deadline=1.0, answer_reserve=0.8)
-    reply = solved.state["messages"][-1]
+    reply = reply_of(solved.state)
     assert reply.tool_calls == []
     assert reply.response_metadata["finish_reason"] == "length"

@@ -1,15 +1,24 @@
-"""What can be asked, and what raw completions can't carry."""
+"""What can be asked, what is told of earlier turns, and what only eyes could read."""
 
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
 from specreason_graph import ConfigError
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.models.conversation import chat_messages, question_hash
 
-PRESET = builtin().presets["instruct"]
+PRESET, THINKING = (builtin().presets[name] for name in ("instruct", "thinking"))
 
 
 def test_only_the_last_question_gets_the_presets_prompt() -> None:
@@ -35,12 +44,9 @@ def test_text_blocks_are_joined_and_reasoning_of_earlier_turns_left_out() -> Non
     ("messages", "says"),
     [
         ([HumanMessage([{"type": "image_url", "image_url": {"url": "x"}}])], "image_url"),
-        ([HumanMessage("x"), ToolMessage("4", tool_call_id="1"), HumanMessage("y")], "tool"),
-        (
-            [HumanMessage("x"), AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}]), HumanMessage("y")],
-            "tool",
-        ),
-        ([HumanMessage("x"), AIMessage("y")], "question"),
+        ([HumanMessage("x"), ToolMessage([{"type": "image", "url": "x"}], tool_call_id="1")], "image"),
+        ([AIMessage("y")], "question"),
+        ([HumanMessage("x"), RemoveMessage("1")], "remove"),
         ([HumanMessage(" ")], "empty"),
         ([HumanMessage([{"type": "text"}])], "no text"),
         ([HumanMessage([{"type": "image", "data": b"x"}])], "image"),
@@ -50,6 +56,81 @@ def test_what_can_not_be_carried_is_refused(messages: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         chat_messages(messages, PRESET)
     assert question_hash(messages), "which is asked for before"
+
+
+CALL: Any = {"name": "f", "args": {"x": "é"}, "id": "1"}
+
+
+def test_calls_and_their_results_are_carried_with_their_names() -> None:
+    chat = chat_messages(
+        [
+            ChatMessage(role="user", content="x"),
+            AIMessage("so", tool_calls=[CALL], name="worker"),
+            ToolMessage("4", tool_call_id="1", name="f"),
+            FunctionMessage(content="5", name="g"),
+            AIMessage("done"),
+        ],
+        PRESET,
+    )
+    function = {"name": "f", "arguments": '{"x": "é"}'}
+    assert chat[1:] == [
+        {
+            "role": "assistant",
+            "content": "so",
+            "name": "worker",
+            "tool_calls": [{"id": "1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": "4", "name": "f", "tool_call_id": "1"},
+        {"role": "tool", "content": "5", "name": "g"},
+        {"role": "assistant", "content": "done"},
+    ]
+    assert PRESET.prompt.replace("{question}", "x") == chat[0]["content"], "tools' results ask nothing"
+
+
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "refusal", "reasoning", "tool_use", "function_call"])
+def test_other_models_blocks_are_dropped(kind: str) -> None:
+    blocks: Any = [{"type": kind, kind: "SECRET", "text": "SECRET"}, {"type": "text", "text": "4"}, "2"]
+    chats: list[Any] = [[HumanMessage("x"), AIMessage(blocks)], [AIMessage(blocks), HumanMessage("x")]]
+    for messages in chats:
+        assert [it["content"] for it in chat_messages(messages, THINKING) if it["role"] == "assistant"] == ["42"]
+
+
+def test_an_image_is_refused_only_where_it_would_have_to_be_looked_at() -> None:
+    image: Any = [{"type": "text", "text": "See "}, {"type": "image_url", "image_url": {"url": "x"}}]
+    earlier: Any = [HumanMessage(image), ToolMessage(image, tool_call_id="1"), AIMessage(image), HumanMessage("x")]
+    assert [it["content"] for it in chat_messages(earlier, THINKING)] == ["See (image)"] * 3 + ["x"]
+    assert chat_messages([HumanMessage("x"), AIMessage(image)], THINKING)[1]["content"] == "See (image)"
+
+
+def test_what_a_tool_gives_in_a_shape_of_its_own_is_told_as_json() -> None:
+    result: Any = ToolMessage([{"type": "json", "json": {"a": 1}}, " and"], tool_call_id="1")
+    assert chat_messages([HumanMessage("x"), result], PRESET)[1]["content"] == '{"type": "json", "json": {"a": 1}} and'
+
+
+def test_reasoning_stays_as_long_as_the_preset_keeps_it() -> None:
+    def reply(text: str) -> AIMessage:
+        return AIMessage(text, additional_kwargs={"reasoning_content": f"{text} it is"})
+
+    messages: Any = [
+        HumanMessage("x"),
+        reply("old"),
+        HumanMessage("y"),
+        reply("new"),
+        ToolMessage("4", tool_call_id="1"),
+    ]
+    kept = {}
+    for keep in ("turn", "always", "never"):
+        chat = chat_messages(messages, THINKING.model_copy(update={"keep_reasoning": keep}))
+        kept[keep] = [chat[at].get("reasoning") for at in (1, 3)]
+    assert kept == {"turn": [None, "new it is"], "always": ["old it is", "new it is"], "never": [None, None]}
+    assert chat_messages(messages, PRESET)[3]["content"] == "new it is\n\nnew", "it reasons in the open"
+
+
+def test_the_hash_knows_calls_and_results() -> None:
+    plain, other = AIMessage("", tool_calls=[CALL]), AIMessage("", tool_calls=[{**CALL, "args": {}}])
+    results = [ToolMessage("4", tool_call_id=call) for call in "12"]
+    later: list[Any] = [plain, other, *results]
+    assert len({question_hash([HumanMessage("x"), message]) for message in later}) == 4
 
 
 def test_the_hash_names_the_conversation_not_its_ids() -> None:
