@@ -78,7 +78,11 @@ class LlamaCppEndpoint:
     async def render(
         self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
     ) -> list[int]:
-        """`/apply-template`, which strips the BOS token, then `/tokenize`, which is asked to add it."""
+        """`/apply-template`, which strips the BOS token, then `/tokenize`, which is asked to add it.
+
+        Raises:
+            ConfigError: the conversation ends with a reply, and the server would go on with that.
+        """
         body = {
             "messages": [_named(message) for message in messages],
             "add_generation_prompt": True,
@@ -88,6 +92,13 @@ class LlamaCppEndpoint:
             body["tools"] = list(tools)
         with self._http.shape("/apply-template or /tokenize"):
             text = (await self._http.post("/apply-template", body))["prompt"]
+            if messages[-1]["role"] == "assistant":
+                closed = await self._http.post("/apply-template", {**body, "add_generation_prompt": False})
+                if closed["prompt"] == text:
+                    raise ConfigError(
+                        f"{self.name} goes on with the reply that a conversation ends with, in place of a new one: "
+                        "start llama-server with --no-prefill-assistant"
+                    )
             tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
             return list(tokens["tokens"])
 

@@ -78,6 +78,7 @@ def _start(llama: Any, path: Path, key: str, context: int, threads: int | None, 
     params.api_keys = [key]
     params.ui = False
     params.verbosity = -1
+    params.prefill_assistant = False  # a reply that a conversation ends with is no beginning of ours
     params.n_ctx = context * slots
     params.n_parallel = slots
     params.cache_ram_mib = 1024  # bounds the prompts kept beside the slot's; by default 8 GiB, for each model

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from specreason_graph import ConfigError
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.protocol import Form
@@ -69,6 +70,19 @@ async def test_llamacpp_has_a_name_of_its_own_for_reasoning() -> None:
         {"messages": TURN[:1]} | PLAIN,
         {"messages": [TURN[0], asks, TURN[2]], "tools": [TOOL]} | PLAIN,
     ]
+
+
+async def test_a_llamacpp_that_goes_on_with_the_last_reply_is_refused() -> None:
+    """By default it takes a last turn of the assistant for the beginning of the one to be written."""
+
+    async def applied(request: web.Request) -> Any:
+        return {"prompt": "A"}
+
+    async with llama({"/apply-template": applied}) as config:
+        endpoint = connect("base", config)
+        with pytest.raises(ConfigError, match="--no-prefill-assistant"):
+            await endpoint.render([TURN[0], {"role": "assistant", "content": "So."}], {})
+        await endpoint.aclose()
 
 
 @pytest.mark.parametrize(
