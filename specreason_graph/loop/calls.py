@@ -76,7 +76,8 @@ async def _write_call(writing: Writing, schemas: Mapping[str, Mapping[str, Any]]
             calls.cut = chosen.cut
             reason = _budget(run) if chosen.cut else "the server did not hold base to the tools' names"
             if chosen.text:
-                calls.invalid.append(invalid_tool_call(name=chosen.text, args="", id=_id(run, index), error=reason))
+                said = next((name for name in schemas if chosen.text.startswith(f"{name}{middle[:1]}")), chosen.text)
+                calls.invalid.append(invalid_tool_call(name=said, args="", id=_id(run, index), error=reason))
             return
         name = names[chosen.text]
     run.emit(ToolCallBegun(event="tool_call_begun", index=index, id=_id(run, index), name=name))
