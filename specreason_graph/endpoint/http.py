@@ -25,6 +25,7 @@ from specreason_graph.contract.errors import (
     EndpointTimeout,
     EndpointUnreachable,
     MalformedResponse,
+    SpecReasonError,
     TruncatedResponse,
 )
 from specreason_graph.endpoint.ids import encoded
@@ -95,6 +96,8 @@ class Http:
         """Around the reading of an answer: what it lacks is a `MalformedResponse`."""
         try:
             yield
+        except SpecReasonError:  # some are ValueErrors, too
+            raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self.malformed(f"{path} answers in another shape ({type(error).__name__}: {error})") from None
 
