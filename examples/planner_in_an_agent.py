@@ -1,17 +1,16 @@
-"""python examples/planner_in_an_agent.py: SpecReason plans, and an agent whose model calls tools does the work.
+"""python examples/planner_in_an_agent.py: SpecReason plans at length, and an agent with tools does the work.
 
-It runs on the `SPECREASON_…` servers, or else on the embedded pair. `work` stands for the agent's own model, so that no
-third one is needed: put a chat model with `bind_tools` there.
+It runs on the `SPECREASON_…` servers, or else on the embedded pair. The agent's own model may be any that calls tools;
+here it is the same pair, which acts at once: all its reasoning is in the plan.
 """
 
 import asyncio
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
+from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 
-from specreason_graph import Settings, create_specreason, specreason_node
+from specreason_graph import ChatSpecReason, Settings, create_specreason, specreason_node
 
 PRICES = {"wagon": 1200, "engine": 5400}
 
@@ -22,27 +21,25 @@ class AgentState(MessagesState, total=False):
     plan: str | None
 
 
-@tool
 def price(part: str) -> int:
-    """Look up what a part costs."""
+    """Look up what a part costs: `wagon` or `engine`."""
     return PRICES[part]
 
 
-async def work(state: AgentState) -> dict[str, list[AIMessage]]:
-    found = [message.text for message in state["messages"] if isinstance(message, ToolMessage)]
-    calls = [] if found else [{"name": "price", "args": {"part": part}, "id": part} for part in PRICES]
-    said = f"Following the plan with the prices {' and '.join(found)}." if found else ""
-    return {"messages": [AIMessage(said, tool_calls=calls)]}
-
-
 async def main() -> None:
-    reason = create_specreason(settings=Settings(reasoning_budget=256)).compile()
+    reason = create_specreason(settings=Settings(reasoning_budget=128, answer_budget=128)).compile()
+    model = ChatSpecReason(settings=Settings(turn_reasoning_budget=0, answer_budget=128)).bind_tools([price])
+
+    async def work(state: AgentState) -> dict[str, list[object]]:
+        told = SystemMessage(f"Do what this plan says with the tool, then answer.\n{state['plan']}")
+        return {"messages": [await model.ainvoke([told, *state["messages"]])]}
+
     agent = StateGraph(AgentState)
     agent.add_node(
         "plan",
         specreason_node(
             reason,
-            question=lambda state: f"Plan in short steps how to answer this: {state['messages'][-1].text}",
+            question=lambda state: f"In two short steps, how do you find this out? {state['messages'][-1].text}",
             answer=lambda result: {"plan": result["specreason_answer"]},
         ),
     )
@@ -50,7 +47,7 @@ async def main() -> None:
     agent.add_node("tools", ToolNode([price]))
     agent.add_edge(START, "plan").add_edge("plan", "work").add_edge("tools", "work")
     agent.add_conditional_edges("work", tools_condition)
-    state = await agent.compile().ainvoke({"messages": [HumanMessage("What do an engine and 7 wagons cost?")]})
+    state = await agent.compile().ainvoke({"messages": [HumanMessage("What does an engine cost?")]})
     print("plan:", state["plan"])
     for message in state["messages"]:
         message.pretty_print()

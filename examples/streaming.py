@@ -32,7 +32,9 @@ def told(event: Event) -> str:
             return "a person should decide\n"
         case "reasoning_ended":
             return f"\nThe reasoning is over ({event['ended']}). "
-        case "answer_token":
+        case "tool_call_begun":
+            return f"\ncalls {event['name']}: "
+        case "answer_token" | "tool_call_token":
             return event["text"]
 
 

@@ -16,12 +16,24 @@ from specreason_graph.testing import Script, scripted_pair
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 RIGHT = ["There are 168 seats.", "168 - 39 = 129.", "So 129 are free."]
 WRONG = ["There are 168 seats.", "168 - 39 = 119.", "So 129 are free."]
+CALLS = '<tool_call>\n{{"name": "{}", "arguments": {}}}\n</tool_call>'
+ACTS = {
+    "agent": [
+        CALLS.format("seats", '{"wagon": "second class"}'),
+        CALLS.format("multiply", '{"a": 84, "b": 7}'),
+        "7 wagons have 588 seats.",
+    ],
+    "as_a_tool": [CALLS.format("reason", '{"question": "What is 168 - 39?"}'), "So 129 are free."],
+    "planner_in_an_agent": [CALLS.format("price", '{"part": "engine"}'), "An engine costs 5400."],
+}
+"""What the agents' models do, turn by turn; where they are asked without tools, the reasoning alone is theirs."""
 SAYS = {
-    "as_a_tool": "I thought about it",
+    "agent": r"84[^~]+588[^~]+7 wagons have 588 seats",
+    "as_a_tool": r"  \[draft\] There are 168 seats\.[^~]+tools: [^~]+model: So 129 are free",
     "custom_domain": r"\[base +0.*\] 168 - 39 = 129.",
     "custom_policy": r"\[base +-\d.*\] 168 - 39 = 129.",
     "human_in_the_loop": "rejected, since nobody is here",
-    "planner_in_an_agent": r"Following the plan with the prices 1200 and 5400",
+    "planner_in_an_agent": r"plan: .+[^~]+5400[^~]+An engine costs 5400",
     "resume_after_a_kill": "killed; going on from the last kept step",
     "streaming": r"rejected \(score\)\n +base: 168 - 39 = 129.",
 }
@@ -41,6 +53,9 @@ async def test_it_runs(example: Path, tmp_path: Path) -> None:
     unlikely = {"1": 0.05, "9": 0.04}  # for base, but not unthinkable: a person may be asked
     base = Script(RIGHT, answer=answer, cue=cue, scores=scores, alternatives=unlikely)
     draft = Script(WRONG, answer=answer, cue=cue)
+    if acts := ACTS.get(example.stem):
+        then = [Script(RIGHT[:1], answer=act) for act in acts[1:]]
+        base = draft = Script(RIGHT[:1], answer=acts[0], then=then)
     async with scripted_pair(base, draft, template="instruct") as servers:
         environment = {
             "SPECREASON_BASE_URL": servers.config.base.base_url,
