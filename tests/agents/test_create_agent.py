@@ -118,3 +118,25 @@ async def test_two_tools_of_one_name_are_refused_in_a_line() -> None:
     async with served(LOOP) as (model, _):
         with pytest.raises(ConfigError, match="tools"):
             await model.bind_tools([*TOOLS, other]).ainvoke("?")
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+async def test_bases_cached_prefix_holds_over_ten_tool_turns(budget: int | None) -> None:
+    """Each run's first request begins with all that base has read and written before, up to the last block."""
+    script = acting(*([Call("product", {"a": turn, "b": 7})] for turn in range(10)), DONE)
+    async with served(script, settings=Settings(turn_reasoning_budget=budget)) as (model, servers):
+        state: Any = await create_agent(model, TOOLS).ainvoke(ENGINES)
+        asked = [record for record in servers.base.completions if record.prompts]
+    assert len(calls_of(state)) == 10
+    seen: list[int] = []
+    for record in asked:
+        prompt = record.prompts[0]
+        if len(prompt) > len(seen) > 0:
+            assert record.cached_tokens >= shared(prompt, seen) - 16
+            assert shared(prompt, seen) >= len(seen) - 16
+        seen = max(seen, prompt, key=len)
+
+
+def shared(one: list[int], other: list[int]) -> int:
+    """How many tokens two prompts begin with alike."""
+    return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(other))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import Command, interrupt
 
 from specreason_graph import ChatSpecReason, Settings, create_specreason, specreason_node
 
@@ -20,20 +23,20 @@ THREAD: Any = {"configurable": {"thread_id": "1"}}
 FORMS = ("chat model", "graph", "node")
 
 
-def looping(model: ChatSpecReason, form: str, **values: Any) -> Any:
+def looping(model: ChatSpecReason, form: str, tools: Sequence[Any] = TOOLS, **values: Any) -> Any:
     """An agent of three lines; the model's node is the chat model, our graph as it is, or our node around it."""
-    graph = create_specreason(pair=model.pair, settings=model.settings.overridden({"tools": TOOLS})).compile()
-    forms: dict[str, Any] = {"chat model": of_chat_model(model), "graph": graph, "node": specreason_node(graph)}
+    graph = create_specreason(pair=model.pair, settings=model.settings.overridden({"tools": tools})).compile()
+    forms: dict[str, Any] = {"chat model": of_chat_model(model, tools), "graph": graph, "node": specreason_node(graph)}
     builder = StateGraph(MessagesState)
     builder.add_node("model", forms[form])
-    builder.add_node("tools", ToolNode(TOOLS))
+    builder.add_node("tools", ToolNode(tools))
     builder.add_edge(START, "model").add_edge("tools", "model")
     builder.add_conditional_edges("model", tools_condition)
     return builder.compile(**values)
 
 
-def of_chat_model(model: ChatSpecReason) -> Any:
-    bound = model.bind_tools(TOOLS)
+def of_chat_model(model: ChatSpecReason, tools: Sequence[Any] = TOOLS) -> Any:
+    bound = model.bind_tools(tools)
 
     async def node(state: MessagesState) -> dict[str, Any]:
         return {"messages": [await bound.ainvoke(state["messages"])]}
@@ -112,3 +115,23 @@ async def test_a_call_that_was_cut_ends_the_loop(form: str) -> None:
         state = await looping(model, form).ainvoke(ENGINES)
     assert calls_of(state) == []
     assert replies(state)[-1].invalid_tool_calls[0]["error"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_tool_that_asks_a_person(form: str) -> None:
+    """Two calls side by side: one waits, the other is not made again, and the reply stays as it was."""
+    made: list[str] = []
+
+    @tool
+    def unit_price(item: str) -> str:
+        """Ask what a part costs."""
+        made.append(item)
+        return str(interrupt(f"What does the {item} cost?")) if item == "engine" else "1200"
+
+    async with served(acting([price("engine"), price("wagon")], "6600.")) as (model, _):
+        agent = looping(model, form, [unit_price], checkpointer=InMemorySaver())
+        waiting = await agent.ainvoke(ENGINES, THREAD)
+        assert [asked.value for asked in waiting["__interrupt__"]] == ["What does the engine cost?"]
+        state = await agent.ainvoke(Command(resume="5400"), THREAD)
+    assert [message.text for message in state["messages"][2:]] == ["5400", "1200", "6600."]
+    assert ids_of(state) == ids_of(waiting)

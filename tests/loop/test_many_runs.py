@@ -94,13 +94,14 @@ def test_a_thousand_questions_at_once() -> None:
             while not runs.done():
                 most = max(most, len(os.listdir("/proc/self/fd")))
                 await asyncio.sleep(0.2)
+            states = await runs
+            assert Counter(repr(state) for state in states if isinstance(state, BaseException)) == {}
             assert len(pair.live) == 0
             assert len(asyncio.all_tasks()) < 20
-            return await runs
+            return states
 
     with in_a_process(two_steps) as config:
         before = len(os.listdir("/proc/self/fd"))
         states = asyncio.run(ask(config))
-    assert Counter(repr(state) for state in states if isinstance(state, BaseException)) == {}
     assert {len(state["specreason_steps"]) for state in states} == {2}
     assert most <= before + 2 * config.base.connections + 20
