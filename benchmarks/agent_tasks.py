@@ -71,7 +71,7 @@ def main(
         reasoning_budget=reasoning_budget, step_tokens=reasoning_budget, answer_budget=answer_budget, temperature=0
     )
     with serve() as config, stoppable(out):
-        asyncio.run(_run(config, settings, tasks, arm, out))
+        asyncio.run(measured(config, settings, tasks, arm, out))
     about_run, records = read_journal(out)
     wanted: list[Any] = [it for it in records if it["arm"] in arm and it["task"] in {task.id for task in tasks}]
     of_arm = {name: [it for it in wanted if it["arm"] == name] for name in arm}
@@ -82,7 +82,10 @@ def main(
     Console(highlight=False).print(_table(report))
 
 
-async def _run(config: PairConfig, settings: Settings, tasks: Sequence[Task], arms: Sequence[str], out: Path) -> None:
+async def measured(
+    config: PairConfig, settings: Settings, tasks: Sequence[Task], arms: Sequence[str], out: Path
+) -> None:
+    """Have every arm do every task that the journal does not have yet."""
     async with AsyncExitStack() as stack:
         pair = await stack.enter_async_context(Pair(config))
         preset = await preset_of(pair, settings, builtin())

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agent_scores import FILE, arm_report, load_tasks, scored, share
+from agent_tasks import measured
 from agent_tools import TOOLS
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from specreason_graph import Settings
+from specreason_graph.testing import Script, scripted_pair
+from specreason_graph.tools.bench.journal import read_journal
+from specreason_graph.tools.bench.outcome import ARMS
+
 TASKS = load_tasks(None)
+CALL = '<tool_call>\n{{"name": "unit_price", "arguments": {{"item": "{}"}}}}\n</tool_call>'
 
 
 def raw(at: int) -> Any:
@@ -93,3 +101,27 @@ def test_totals_and_their_intervals() -> None:
     assert report["seconds"] == 2.0
     assert json.dumps(report)
     assert share(0, 0) == [0, 0, 0.0, 1.0]
+
+
+async def test_all_arms_do_a_task_and_a_second_run_does_nothing_again(tmp_path: Path) -> None:
+    """The draft has another price in mind: where it is alone, that is what is looked up."""
+    base, draft = (
+        Script(["Look it up."], answer=CALL.format(item), then=[Script(["There it is."], answer=f"It costs {said}.")])
+        for item, said in (("desk lamp", 24.6), ("globe", 31.5))
+    )
+    settings, out = Settings(temperature=0, answer_budget=64), tmp_path / "run.jsonl"
+    async with scripted_pair(base, draft, template="think") as servers:
+        for _run in range(2):
+            await measured(servers.config, settings, TASKS[:1], ARMS, out)
+        asked = len(servers.base.completions)
+        await measured(servers.config, settings, TASKS[:1], ARMS, out)
+        assert len(servers.base.completions) == asked
+    found: Any = {record["arm"]: record for record in read_journal(out)[1]}
+    assert {arm: record["solved"] for arm, record in found.items()} == {
+        "base": True,
+        "draft": False,
+        "paper": True,
+        "ours": True,
+    }
+    assert all(record["calls"] == record["valid"] == 1 and record["turns"] == 2 for record in found.values())
+    assert [found[arm]["tokens"]["draft"][1] > 0 for arm in ARMS] == [False, False, True, True]
