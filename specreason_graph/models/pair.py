@@ -20,7 +20,7 @@ from specreason_graph.generation.live import LiveRuns
 from specreason_graph.generation.passage import Closer
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.presets import Judge, Preset
-from specreason_graph.models.rendering import Knows, behind_assistant, tools_in_words, tried, turns_in_words
+from specreason_graph.models.rendering import behind_assistant, knows_tools, tools_in_words, turns_in_words
 
 _ASKED = ({"role": "user", "content": "?"},)
 _TOKENIZER_PROBE = (
@@ -61,7 +61,7 @@ class Pair:
         self._closings: Memo[tuple[Hashable, ...], Closings] = Memo()
         self._closers: Memo[tuple[Role, str, str, str], list[Closer]] = Memo()
         self._cues: Memo[tuple[Role, str], list[int]] = Memo()
-        self._knows: Memo[tuple[Hashable, ...], Knows] = Memo()
+        self._knows_tools: Memo[tuple[Hashable, ...], bool] = Memo()
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ class Pair:
     ) -> Opening:
         """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
         chat = await self._in_words(role, chat, preset)
-        if tools and not (await self.knows(role, preset)).tools:
+        if tools and not await self.knows_tools(role, preset):
             chat, tools = tools_in_words(chat, tools, preset), ()
         ids = await self.endpoint(role).render(chat, preset.template, tools)
         ids = [*ids, *await self._opener(role, ids, preset)]
@@ -112,16 +112,16 @@ class Pair:
         ids = (await endpoint.encode(text, control=True)).ids
         return [*ids, *await self._opener(role, ids, preset)]
 
-    async def knows(self, role: Role, preset: Preset) -> Knows:
-        """What this model's chat template takes of tools."""
+    async def knows_tools(self, role: Role, preset: Preset) -> bool:
+        """Whether this model's chat template takes tools and their turns."""
         key = (role, *preset.template.items())
-        return await self._knows.get(key, lambda: tried(self.endpoint(role), preset))
+        return await self._knows_tools.get(key, lambda: knows_tools(self.endpoint(role), preset))
 
     async def _in_words(self, role: Role, chat: Sequence[ChatMessage], preset: Preset) -> Sequence[ChatMessage]:
         """The conversation with calls and results in words, if it has such and the template can't tell them."""
         if not any(message["role"] == "tool" or "tool_calls" in message for message in chat):
             return chat
-        return chat if (await self.knows(role, preset)).turns else turns_in_words(chat, preset)
+        return chat if await self.knows_tools(role, preset) else turns_in_words(chat, preset)
 
     async def _opener(self, role: Role, ids: list[int], preset: Preset) -> list[int]:
         """What opens the reasoning behind some ids, where the template has not done that."""

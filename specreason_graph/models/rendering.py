@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from specreason_graph.contract.errors import ConfigError, EndpointRefused
+from specreason_graph.contract.errors import ConfigError, EndpointFailed, EndpointRefused
 from specreason_graph.endpoint.protocol import ChatMessage, Endpoint
 from specreason_graph.models.presets import Preset
 
@@ -21,16 +20,6 @@ _TRIED: Sequence[ChatMessage] = (
     {"role": "assistant", "content": "", "tool_calls": [_CALL]},
     {"role": "tool", "content": "SENTINEL_RESULT", "tool_call_id": "call_0", "name": "SENTINEL_CALL"},
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Knows:
-    """What a model's chat template takes."""
-
-    tools: bool
-    """Descriptions of tools."""
-    turns: bool
-    """Calls of tools, and their results."""
 
 
 async def behind_assistant(endpoint: Endpoint, preset: Preset, following: Sequence[ChatMessage]) -> str:
@@ -47,25 +36,16 @@ async def behind_assistant(endpoint: Endpoint, preset: Preset, following: Sequen
     return behind
 
 
-async def tried(endpoint: Endpoint, preset: Preset) -> Knows:
-    """What the endpoint's template knows; one that refuses something does not know it."""
-    tools = await _shows(endpoint, preset, _TRIED[:1], [_TOOL], ["SENTINEL_TOOL"])
-    turns = await _shows(endpoint, preset, _TRIED, [], ["SENTINEL_CALL", "SENTINEL_RESULT"])
-    return Knows(tools, turns)
+async def knows_tools(endpoint: Endpoint, preset: Preset) -> bool:
+    """Whether the endpoint's template tells of tools, of calls and of their results: tried, since some know a part.
 
-
-async def _shows(
-    endpoint: Endpoint,
-    preset: Preset,
-    chat: Sequence[ChatMessage],
-    tools: Sequence[Mapping[str, Any]],
-    expected: Sequence[str],
-) -> bool:
+    One that refuses them does not know them; and calls would be spelled in two ways where it knows a part only.
+    """
     try:
-        rendered = await endpoint.decode(await endpoint.render(chat, preset.template, tools))
-    except EndpointRefused:
+        rendered = await endpoint.decode(await endpoint.render(_TRIED, preset.template, [_TOOL]))
+    except (EndpointRefused, EndpointFailed):  # llama.cpp's server answers 500 where a template raises
         return False
-    return all(text in rendered for text in expected)
+    return all(text in rendered for text in ("SENTINEL_TOOL", "SENTINEL_CALL", "SENTINEL_RESULT"))
 
 
 def tools_in_words(

@@ -15,8 +15,10 @@ from typing import Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 
+from specreason_graph.contract.errors import ConfigError, EndpointFailed, EndpointRefused
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.protocol import ChatMessage
 from specreason_graph.generation.ledger import Opening
 from specreason_graph.models.conversation import chat_messages, digest, last_question
 from specreason_graph.models.pair import Pair
@@ -48,8 +50,8 @@ def tokens(reply: AIMessage, openings: Mapping[Role, Opening], written: Mapping[
 
 def spent(messages: Sequence[BaseMessage]) -> int:
     """Tokens of reasoning that the replies since the user's last message have kept."""
-    behind = messages[last_question(messages) :]
-    return sum(int(_about(message).get("reasoning_tokens") or 0) for message in behind)
+    told = [_about(message).get("reasoning_tokens") for message in messages[last_question(messages) :]]
+    return sum(max(0, tokens) for tokens in told if isinstance(tokens, int))
 
 
 async def opening(
@@ -77,12 +79,21 @@ async def opening(
     so_far = await pair.opening(role, begun, preset, tools)
     for at, until in zip(known, [*known[1:], len(messages)], strict=True):
         ids = _written(messages[at], role, so_far.hash)
-        if ids is None:
-            return await pair.opening(role, chat, preset, tools)
         following = chat_messages(messages[:until], preset, boxed=boxed)[at + 1 :]
-        grown = Ids([*so_far.ids, *ids, *await pair.bridge(role, following, preset)])
+        bridge = None if ids is None else await _bridge(pair, role, following, preset)
+        if ids is None or bridge is None:
+            return await pair.opening(role, chat, preset, tools)
+        grown = Ids([*so_far.ids, *ids, *bridge])
         so_far = Opening(grown, digest(list(grown)))
     return so_far
+
+
+async def _bridge(pair: Pair, role: Role, following: Sequence[ChatMessage], preset: Preset) -> list[int] | None:
+    """None where the template does not take these messages alone."""
+    try:
+        return await pair.bridge(role, following, preset)
+    except (ConfigError, EndpointRefused, EndpointFailed):
+        return None
 
 
 def _about(message: BaseMessage) -> Mapping[str, Any]:
