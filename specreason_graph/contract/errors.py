@@ -8,6 +8,7 @@ LangGraph's server hides the message of any other, and a `RetryPolicy` tries aga
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -101,4 +102,8 @@ def _line(found: ErrorDetails, model: type[BaseModel]) -> str:
     raised = found.get("ctx", {}).get("error")
     if isinstance(raised, ConfigError):
         return str(raised)
-    return f"{'.'.join(map(str, found['loc'])) or model.__name__}: {found['msg'].removeprefix('Value error, ')}"
+    said = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        meant = get_close_matches(str(found["loc"][-1]), model.model_fields, 1)
+        said = f"there is no such field{f'; did you mean {meant[0]}?' if meant else ''}"
+    return f"{'.'.join(map(str, found['loc'])) or model.__name__}: {said}"

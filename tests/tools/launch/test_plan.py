@@ -84,7 +84,7 @@ def test_token_level_decoding_is_the_base_servers(asked: dict[str, Any], config:
         ({"decode_tokens": 4}, r"go with decode"),
         ({"device": "cpu", "base_devices": "0"}, r"leave them out with device cpu"),
         ({"max_logprobs": 5}, r"max_logprobs: .* 20"),
-        ({"base_prt": 1}, r"base_prt: Extra inputs"),
+        ({"base_prt": 1}, r"base_prt: there is no such field; did you mean base_port"),
     ],
 )
 def test_a_plan_that_cannot_work_is_refused_by_the_name_of_its_field(changes: dict[str, Any], says: str) -> None:

@@ -121,7 +121,7 @@ async def test_nothing_is_served_without_the_key(it: Served, key: str) -> None:
         ({"temperature": 3}, 400, "temperature", "less than or equal to 2"),
         ({"response_format": {"type": "json_schema"}}, 400, "response_format", "json_schema goes with"),
         ({"specreason": {"threshold": 99}}, 400, "threshold", "less than or equal to 9"),
-        ({"specreason": {"base_url": "http://evil"}}, 400, None, "base_url: Extra inputs"),
+        ({"specreason": {"base_url": "http://evil"}}, 400, None, "base_url: there is no such field"),
         ({"specreason": {"pair": "nobody"}}, 400, "pair", "configured are default, other"),
         ({"specreason": {"ask_band": [4, 6]}}, 400, "ask_band", "can't be resumed"),
         ({"specreason": {"preset": "nobody"}}, 400, "preset", "nobody"),
