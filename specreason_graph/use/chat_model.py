@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from specreason_graph.contract.errors import ConfigError, checked, in_one_line
+from specreason_graph.contract.errors import ConfigError, in_one_line
 from specreason_graph.contract.settings import Settings
 from specreason_graph.loop.tracing import told_below
 from specreason_graph.models.defaults import default_pairs
@@ -267,7 +267,7 @@ class ChatSpecReason(BaseChatModel):
         """
         short = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop}
         chosen = {**as_settings(short), **as_settings({**call, **({} if stop is None else {"stop": stop})})}
-        settings = checked(Settings, {**self.settings.model_dump(exclude_unset=True), **chosen})
+        settings = self.settings.overridden(by=chosen)
         if settings.ask_band is not None:
             raise ConfigError("ask_band: a chat model can't be resumed; use create_specreason() with a checkpointer")
         return settings
