@@ -11,9 +11,12 @@ from specreason_graph.loop.human import edited
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
 from specreason_graph.use.adapters import specreason_node, specreason_tool
+from specreason_graph.use.answer_schema import AnswerCut, AnswerError
 from specreason_graph.use.chat_model import ChatSpecReason
 
 __all__ = [
+    "AnswerCut",
+    "AnswerError",
     "ChatSpecReason",
     "ConfigError",
     "EndpointConfig",
