@@ -19,6 +19,34 @@ def test_a_preset_names_its_source_and_a_judge_whose_range_holds_its_threshold(p
     assert bool(preset.open) == (preset.kind == "thinking")
 
 
+BOXED = {
+    "thinking": "{question}\nPlease reason step by step, and put your final answer within \\boxed{}.",
+    "instruct": "{question}\n\nThink step by step. Put a blank line between steps. "
+    "Put the final answer within \\boxed{}.",
+}
+"""What published figures were measured with."""
+
+
+@pytest.mark.parametrize("preset", CATALOG.presets.values(), ids=lambda preset: preset.name)
+def test_graded_problems_are_asked_in_the_words_that_published_figures_were_measured_with(preset: Preset) -> None:
+    thinks = preset.kind == "thinking"
+    cue, close = ("</think>\n\n", "</think>") if thinks else ("The final answer is ", "")
+    assert preset.wording(boxed=True) == (BOXED[preset.kind], cue, close)
+
+
+@pytest.mark.parametrize("preset", CATALOG.presets.values(), ids=lambda preset: preset.name)
+def test_a_plain_question_is_asked_without_a_box(preset: Preset) -> None:
+    wording = preset.wording(boxed=False)
+    assert "boxed" not in wording.prompt + wording.answer_cue
+    assert wording.answer_cue.startswith(wording.close)
+    assert (wording.prompt == "{question}") == (preset.kind == "thinking")
+
+
+def test_a_preset_without_words_for_a_box_has_one_wording() -> None:
+    mine = Preset(name="mine", source="here", kind="instruct", prompt="Cook: {question}", answer_cue="Served: ")
+    assert mine.wording(boxed=True) == mine.wording(boxed=False) == ("Cook: {question}", "Served: ", "")
+
+
 @pytest.mark.parametrize("judge", CATALOG.judges.values(), ids=lambda judge: judge.name)
 def test_a_judge_names_its_source_and_can_reach_its_threshold(judge: Judge) -> None:
     low, high = judge.bounds

@@ -173,7 +173,7 @@ async def test_a_context_shorter_than_the_budgets_says_where_a_run_would_be_cut(
 
 
 async def test_a_context_without_room_to_reason_is_wrong() -> None:
-    diagnosis = await examined(server("base", context=1100))
+    diagnosis = await examined(server("base", context=1060))
     assert of(diagnosis, "wrong") == {("context", "base")}
     assert "--answer-budget" in (line(diagnosis, "context", "base").fix or "")
 

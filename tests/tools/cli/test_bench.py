@@ -48,6 +48,18 @@ def test_all_four_arms_answer_the_same_problems(
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["accuracy.png", "time.png"]
 
 
+def test_every_arm_is_asked_for_the_box_that_is_graded(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    specreason("bench", "--problems", str(problems), "--limit", "1", "--out", str(tmp_path / "run.jsonl"),
+               *at(servers, "instruct"))  # fmt: skip
+    for server in (servers.base, servers.draft):
+        spell = server.model.tokenizer.spell
+        prompts = [spell(prompt).decode() for record in server.completions for prompt in record.prompts]
+        assert prompts
+        assert all("Put the final answer within \\boxed{}." in prompt for prompt in prompts)
+
+
 def test_a_bench_that_was_stopped_runs_nothing_twice(
     specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
 ) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import pytest
+import typer
 
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
+from specreason_graph.tools.cli import app
 
 from .conftest import Specreason, at, serving
 
@@ -121,6 +123,35 @@ def test_every_command_explains_itself(specreason: Specreason) -> None:
     text = specreason("solve", "--help").out
     assert all(option in text for option in ("--threshold", "--score-method", "--base-url", "--deadline"))
     assert "Exit status" in text
+
+
+@pytest.mark.parametrize("template", ["think", "instruct"])
+def test_a_question_is_what_was_asked_unless_a_box_is_asked_for(template: str, specreason: Specreason) -> None:
+    preset = "thinking" if template == "think" else template
+    asked = {}
+    for options in ((), ("--boxed",)):
+        with serving(Script(STEPS, answer="12"), Script(STEPS), template) as servers:
+            specreason("solve", QUESTION, *at(servers, preset), *options)
+            spell = servers.base.model.tokenizer.spell
+            asked[options] = spell(servers.base.completions[0].prompts[0]).decode()
+    assert [("boxed" in text) for text in asked.values()] == [False, True]
+    assert QUESTION in asked[()]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown", "hidden"),
+    [
+        ("solve", ["--boxed"], ["--tools", "--tool-choice", "--parallel-tool-calls", "--turn-reasoning-budget"]),
+        ("serve", ["--boxed", "--turn-reasoning-budget"], ["--tools"]),
+        ("bench", [], ["--boxed", "--tools", "--turn-reasoning-budget"]),
+    ],
+)
+def test_a_command_has_the_options_that_mean_something_to_it(command: str, shown: list[str], hidden: list[str]) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    options = {name for option in group.commands[command].params for name in option.opts}
+    assert set(shown) <= options
+    assert not set(hidden) & options
 
 
 def test_the_version_is_told(specreason: Specreason) -> None:
