@@ -54,8 +54,14 @@ def name_of(tool: Mapping[str, Any]) -> str:
 
 
 def named(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The argument schemas of some tools, by name."""
-    return {name_of(tool): tool["function"]["parameters"] for tool in tools}
+    """The argument schemas of some tools, by name; arguments that a tool does not name are none of its own."""
+    return {name_of(tool): _closed(tool["function"]["parameters"]) for tool in tools}
+
+
+def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema without other properties, unless it speaks of them, or has some where the keyword would not see them."""
+    said = schema.keys() & {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"}
+    return schema if said or "properties" not in schema else {**schema, "additionalProperties": False}
 
 
 Tool = Annotated[dict[str, Any], BeforeValidator(as_openai_tool)]
