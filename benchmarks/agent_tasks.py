@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -79,7 +80,7 @@ def main(
     if as_json:
         print(json.dumps({"arms": report, "records": wanted, "about": about_run, "versions": versions()}))
         return
-    Console(highlight=False).print(_table(report))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(_table(report))  # a pipe has no width
 
 
 async def measured(
