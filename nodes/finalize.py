@@ -22,7 +22,7 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     assert ended is not None, "the edges lead here only when the reasoning has ended"
     run.emit(ReasoningEnded(event="reasoning_ended", ended=ended))
     await run.overlap.drop()
-    calls = ended == "call" or (run.settings.may_call and run.settings.tool_choice != "auto")
+    calls = ended == "call" or bool(run.settings.callable_tools and run.settings.tool_choice != "auto")
     in_last_step = answers_in_last_step(run.preset, run.settings)
     given = ended == "finished" and bool(run.steps) and in_last_step and not calls
     writing = Writing(run, run.settings.answer_by, run.ledger(run.settings.answer_by))
@@ -55,14 +55,14 @@ async def _answered(writing: Writing) -> Answer:
     """A text, or a text up to calls."""
     run, settings = writing.run, writing.run.settings
     await _cue(writing)
-    opening = await writing.closer(run.preset.tool_format.opening) if run.settings.may_call else None
-    if opening is not None and settings.answer_schema is not None and await _rather_calls(writing, opening.text):
+    openings = await run.pair.openings(writing.role, run.preset, settings.callable_tools)
+    if openings and settings.answer_schema is not None and await _rather_calls(writing, openings[0].text):
         return await _with_calls(writing, "")
     # An instruct model's reader should see the cue before the answer, too.
     shown = run.preset.wording(settings.boxed).answer_cue if answers_in_last_step(run.preset, settings) else ""
-    told = Told(held=shown, stops=(*settings.answer_stop, *([opening.text] if opening else [])))
+    told = Told(held=shown, stops=(*settings.answer_stop, *(opening.text for opening in openings)))
     form = Form(settings.answer_schema, settings.answer_stop)
-    got = await writing.write(form, closer=opening, on_text=lambda piece: _tell(run, told.add(piece)))
+    got = await writing.write(form, closers=openings, on_text=lambda piece: _tell(run, told.add(piece)))
     _check_form(run, writing, got)
     _tell(run, told.rest())
     text = until(got.text, settings.answer_stop)

@@ -171,9 +171,10 @@ class Settings(BaseModel):
         return self
 
     @property
-    def may_call(self) -> bool:
-        """Whether the reply may be calls of tools."""
-        return bool(self.tools) and self.tool_choice != "none"
+    def callable_tools(self) -> tuple[str, ...]:
+        """Names of the tools that the reply may call."""
+        names = tuple(map(name_of, self.tools)) if self.tool_choice != "none" else ()
+        return (self.tool_choice,) if self.tool_choice in names else names
 
     @property
     def recursion_limit(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from copy import copy
@@ -13,6 +12,7 @@ from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedR
 from specreason_graph.endpoint.fields import required
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.llamacpp_answers import PATH, Held, readings, spellings
+from specreason_graph.endpoint.llamacpp_forms import closed, grammar
 from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
     FREE,
@@ -29,7 +29,6 @@ from specreason_graph.endpoint.protocol import (
 from specreason_graph.endpoint.slots import Slots
 from specreason_graph.endpoint.spelling import Speech, Spelling, sliced
 
-_SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]')  # what does not stand for itself in a literal of a grammar
 _FORCE = 1000.0  # logits; no model's come near
 
 
@@ -149,9 +148,9 @@ class LlamaCppEndpoint:
             "stream": True,
         }
         if form.schema is not None:
-            body["json_schema"] = form.schema
+            body["json_schema"] = closed(form.schema)
         elif form.choices:
-            body["grammar"] = f"root ::= {' | '.join(map(_literal, form.choices))}"
+            body["grammar"] = grammar(form.choices)
         held, told, last, speech = Held(), 0, None, Speech(self._spelling)
         with await self._slot(prompt) as slot:
             async with aclosing(self._http.events(PATH, body | {"id_slot": slot})) as events:
@@ -221,8 +220,3 @@ class LlamaCppEndpoint:
 def _named(message: ChatMessage) -> ChatMessage:
     """A message with its reasoning under the name that it has here."""
     return {("reasoning_content" if field == "reasoning" else field): value for field, value in message.items()}
-
-
-def _literal(text: str) -> str:
-    """A text as GBNF spells it."""
-    return '"' + _SPECIAL.sub(lambda found: f"\\x{ord(found[0]):02X}", text) + '"'

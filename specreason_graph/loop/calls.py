@@ -16,7 +16,7 @@ from langchain_core.messages import InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from specreason_graph.contract.events import ToolCallBegun, ToolCallToken
-from specreason_graph.contract.tools import CHOICES, named
+from specreason_graph.contract.tools import named
 from specreason_graph.endpoint.protocol import Form
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.tagged import tagged
@@ -42,8 +42,8 @@ class Calls:
 async def write_calls(writing: Writing) -> Calls:
     """One call or several, behind the text so far."""
     run, calls = writing.run, Calls()
-    spelled, choice = run.preset.tool_format, run.settings.tool_choice
-    schemas = {name: it for name, it in named(run.settings.tools).items() if choice in (*CHOICES, name)}
+    spelled, schemas = run.preset.tool_format, named(run.settings.tools)
+    schemas = {name: schemas[name] for name in run.settings.callable_tools}
     mark, before = await writing.closer(spelled.mark), spelled.before
     most = _BEFORE_MARK + len(spelled.mark.encode())  # a token has a byte at least
     for index in range(_MOST):
@@ -54,7 +54,7 @@ async def write_calls(writing: Writing) -> Calls:
         await _write_call(writing, schemas, index, calls)
         if calls.cut or not run.settings.parallel_tool_calls:
             break
-        if (await writing.tried(closer=mark, most=most)).ended_with is None:
+        if (await writing.tried(closers=[mark], most=most)).ended_with is None:
             break
         before = spelled.between
     if not calls.cut:

@@ -146,7 +146,7 @@ async def _open(
         same_tokenizer=await pair.same_tokenizer(),
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
-        closers=await pair.closers("base", preset, calls=settings.may_call, boxed=settings.boxed),
+        closers=await pair.closers("base", preset, settings.callable_tools, boxed=settings.boxed),
         reasoned_before=spent(state["messages"]),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=(await cue(pair, live, settings, preset))[0],

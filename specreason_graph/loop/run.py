@@ -97,7 +97,8 @@ class Run:
 
     def closed(self, ended_with: str | None) -> Ended:
         """Why the reasoning ends with a step that closed it in this way."""
-        return "call" if self.settings.may_call and ended_with == self.preset.tool_format.opening else "finished"
+        opens = self.preset.tool_format.openings(self.settings.callable_tools) if self.settings.callable_tools else ()
+        return "call" if ended_with in opens else "finished"
 
     def sampling(self, node: Node, request: int = 0) -> Sampling:
         """Temperature and top_p, with a seed of this node, step and request: one would repeat one noise every time."""

@@ -93,5 +93,5 @@ async def _wanted(run: Run, role: Role, *, goes_on: bool) -> Wanted:
         step_tokens=step_bounds(run).tokens,
         room=room(run, role),
         goes_on=goes_on,
-        closers=await run.pair.closers(role, run.preset, calls=run.settings.may_call, boxed=run.settings.boxed),
+        closers=await run.pair.closers(role, run.preset, run.settings.callable_tools, boxed=run.settings.boxed),
     )

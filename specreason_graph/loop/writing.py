@@ -40,10 +40,10 @@ class Writing:
         return Closer(text, ids[0], len(ids) == 1, begins_a_line=False)
 
     async def write(
-        self, form: Form = FREE, *, closer: Closer | None = None, on_text: Callable[[str], None] | None = None
+        self, form: Form = FREE, *, closers: Sequence[Closer] = (), on_text: Callable[[str], None] | None = None
     ) -> Passage:
         """Have the model go on, up to a closer, which is left out; what it writes is kept."""
-        passage = await self.tried(form, closer=closer, on_text=on_text)
+        passage = await self.tried(form, closers=closers, on_text=on_text)
         self.grow(passage.ids, passage.text)
         return passage
 
@@ -51,7 +51,7 @@ class Writing:
         self,
         form: Form = FREE,
         *,
-        closer: Closer | None = None,
+        closers: Sequence[Closer] = (),
         on_text: Callable[[str], None] | None = None,
         most: int | None = None,
     ) -> Passage:
@@ -60,10 +60,10 @@ class Writing:
         bounds = Bounds(self.left if most is None else min(most, self.left), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
-        began, close = time.perf_counter(), None
-        if closer is not None:
-            close = Marker(closer.text, closer.id) if closer.is_one_token else None
-            form = form if close else Form(form.schema, (*form.stop, closer.text), form.choices)
+        began = time.perf_counter()
+        close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
+        stops = [it.text for it in closers if close is None or it.text != close.text]
+        form = Form(form.schema, (*form.stop, *stops), form.choices)
         sampling = self.run.sampling("finalize", self._requests)
         self._requests += 1
         try:
@@ -74,8 +74,7 @@ class Writing:
             usage = passage.end.usage if passage.end else Usage(len(self.prompt), None, passage.received)
             self.tokens += usage.completion_tokens
             self.run.bill.used(self.role, [usage], time.perf_counter() - began)
-        if closer is not None:
-            _close(passage, closer)
+        _close(passage, closers)
         return passage
 
     def grow(self, ids: Sequence[int], text: str) -> None:
@@ -93,10 +92,11 @@ async def written(writing: Writing) -> dict[Role, list[int]]:
     return ids
 
 
-def _close(passage: Passage, closer: Closer) -> None:
-    """End it before the closer, whichever way the server stopped there."""
-    at = closer.find(passage.text, 0)
-    if at >= 0:
+def _close(passage: Passage, closers: Sequence[Closer]) -> None:
+    """End it before the first closer, whichever way the server stopped there."""
+    found = [(at, closer) for closer in closers if (at := closer.find(passage.text, 0)) >= 0]
+    if found:
+        at, closer = min(found, key=lambda one: one[0])
         passage.close(closer, at)
     elif passage.end is not None and passage.end.why == "close":
-        passage.ended_with = closer.text
+        passage.ended_with = next(closer.text for closer in closers if closer.is_one_token)

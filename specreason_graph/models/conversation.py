@@ -29,11 +29,19 @@ _SEEN = frozenset({"image", "image_url", "input_image", "audio", "input_audio", 
 """Blocks that say nothing as text; each has to be looked at, or listened to."""
 
 
-def chat_messages(messages: Sequence[AnyMessage], preset: Preset, *, boxed: bool = False) -> list[Told]:
+def chat_messages(
+    messages: Sequence[AnyMessage], preset: Preset, *, boxed: bool = False, tools: bool = False
+) -> list[Told]:
     """The conversation for the chat template, one entry a message, the preset's prompt around the last question.
 
     Reasoning stays before the models as long as the preset keeps it; blocks of other models' thinking, or of calls
     that `tool_calls` has as well, are dropped.
+
+    Args:
+        messages: what was said, by LangChain.
+        preset: of the run.
+        boxed: whether the answer is asked for in a box.
+        tools: whether there are tools to call.
 
     Raises:
         ConfigError: there is no question, or something in it that only eyes or ears could read.
@@ -43,7 +51,7 @@ def chat_messages(messages: Sequence[AnyMessage], preset: Preset, *, boxed: bool
     chat = [_told(message, preset, now=at >= turn, reasons=at > since) for at, message in enumerate(messages)]
     if not chat[turn]["content"].strip():
         raise ConfigError("messages: the question is empty")
-    asked = preset.wording(boxed).prompt.replace("{question}", chat[turn]["content"])
+    asked = preset.wording(boxed, tools=tools).prompt.replace("{question}", chat[turn]["content"])
     chat[turn] = {**chat[turn], "content": asked}
     return chat
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
@@ -59,7 +59,6 @@ class Pair:
         self._opens: Memo[tuple[Hashable, ...], bool] = Memo()
         self._requests: Memo[tuple[Hashable, ...], JudgeRequest] = Memo()
         self._closings: Memo[tuple[Hashable, ...], Closings] = Memo()
-        self._closers: Memo[tuple[Role, str, str, str], list[Closer]] = Memo()
         self._cues: Memo[tuple[Role, str], list[int]] = Memo()
         self._knows_tools: Memo[tuple[Hashable, ...], bool] = Memo()
 
@@ -151,10 +150,29 @@ class Pair:
         key = (role, preset.close, *preset.template.items())
         return await self._closings.get(key, lambda: self._closed(role, preset))
 
-    async def closers(self, role: Role, preset: Preset, *, calls: bool, boxed: bool) -> list[Closer]:
-        """Texts that end the reasoning beside turn and marker: what opens a call, and the answer of instruct models."""
-        key = (role, preset.kind, preset.wording(boxed).close, preset.tool_format.opening if calls else "")
-        return await self._closers.get(key, lambda: self._texts_that_close(*key))
+    async def closers(self, role: Role, preset: Preset, tools: Iterable[str], *, boxed: bool) -> list[Closer]:
+        """Texts that end the reasoning beside turn and marker: what opens a call, and the answer of instruct models.
+
+        Args:
+            role: whose tokens.
+            preset: of the run.
+            tools: names of those that may be called.
+            boxed: whether the answer is asked for in a box.
+        """
+        closers = await self.openings(role, preset, tools)
+        answers = preset.wording(boxed).close if preset.kind == "instruct" else ""
+        if answers:
+            ids = await self.cue(role, answers)
+            closers.append(Closer(answers, ids[0], len(ids) == 1, begins_a_line=True))
+        return closers
+
+    async def openings(self, role: Role, preset: Preset, tools: Iterable[str]) -> list[Closer]:
+        """What opens a call of some tools, in a model's tokens; nothing without tools."""
+        closers = []
+        for text, before_name in preset.tool_format.openings(tools := tuple(tools)).items() if tools else ():
+            ids = await self.cue(role, before_name)
+            closers.append(Closer(text, ids[0], len(ids) == 1 and text == before_name, begins_a_line=False))
+        return closers
 
     async def judge_request(self, judge: Judge, preset: Preset) -> JudgeRequest:
         """The chat markup around the judge's request, derived from base's own template.
@@ -185,15 +203,6 @@ class Pair:
         if not behind.ids:
             raise ConfigError(f"{endpoint.name}: its chat template does not end the assistant's turn")
         return Closings(behind.ids[0], marker)
-
-    async def _texts_that_close(self, role: Role, kind: str, answers: str, calls: str) -> list[Closer]:
-        texts = {calls: False, **({answers: True} if kind == "instruct" else {})}
-        closers = []
-        for text, begins_a_line in texts.items():
-            if text:
-                ids = (await self.endpoint(role).encode(text, control=True)).ids
-                closers.append(Closer(text, ids[0], len(ids) == 1, begins_a_line))
-        return closers
 
     async def _requested(self, judge: Judge, preset: Preset) -> JudgeRequest:
         text = await behind_assistant(self.base, preset, [{"role": "user", "content": judge.request}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Self
@@ -28,6 +28,10 @@ class ToolFormat(BaseModel):
     argument: str = Field(default="", description="An argument with {key} and {value}; empty: all of them as JSON")
     between: str = Field(default="", description="Between two calls")
     behind: str = Field(default="", description="Closes the calls of a reply")
+    also: tuple[str, ...] = Field(
+        default=(),
+        description="What some models write where a call should open, with {name} in it: read as the opening",
+    )
 
     @model_validator(mode="after")
     def _has_its_places(self) -> Self:
@@ -35,6 +39,8 @@ class ToolFormat(BaseModel):
             raise ValueError("a call begins with its mark, and has {name} and {arguments} once each")
         if self.call.index("{name}") > self.call.index("{arguments}"):
             raise ValueError("a call has its {name} before its {arguments}")
+        if not all("{name}" in text for text in self.also):
+            raise ValueError("what else opens a call has the {name} in it: else it opens an answer, too")
         if self.argument and not 0 <= self.argument.find("{key}") < self.argument.find("{value}"):
             raise ValueError("an argument has {key} before {value}")
         return self
@@ -43,6 +49,11 @@ class ToolFormat(BaseModel):
     def opening(self) -> str:
         """What says that calls follow."""
         return self.before or self.mark
+
+    def openings(self, names: Iterable[str]) -> dict[str, str]:
+        """All that opens a call of one of some tools, with what of it stands before the name."""
+        also = {text.replace("{name}", name): text.partition("{name}")[0] for name in names for text in self.also}
+        return {self.opening: self.opening, **also}
 
     @property
     def pieces(self) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import binascii
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
@@ -70,16 +71,16 @@ async def opening(
     Raises:
         ConfigError: there is no question, or something that can't be told to a model.
     """
-    chat = chat_messages(messages, preset, boxed=boxed)
+    told = partial(chat_messages, preset=preset, boxed=boxed, tools=bool(tools))
+    chat = told(messages)
     since = {"never": len(messages), "turn": last_question(messages), "always": -1}[preset.keep_reasoning]
     known = [at for at, message in enumerate(messages) if at > since and _about(message).get("tokens")]
     if not known:
         return await pair.opening(role, chat, preset, tools)
-    begun = chat_messages(messages[: known[0]], preset, boxed=boxed)
-    so_far = await pair.opening(role, begun, preset, tools)
+    so_far = await pair.opening(role, told(messages[: known[0]]), preset, tools)
     for at, until in zip(known, [*known[1:], len(messages)], strict=True):
         ids = _written(messages[at], role, so_far.hash)
-        following = chat_messages(messages[:until], preset, boxed=boxed)[at + 1 :]
+        following = told(messages[:until])[at + 1 :]
         bridge = None if ids is None else await _bridge(pair, role, following, preset)
         if ids is None or bridge is None:
             return await pair.opening(role, chat, preset, tools)

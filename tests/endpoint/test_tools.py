@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from specreason_graph import ConfigError
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint import connect
+from specreason_graph.endpoint.llamacpp_forms import closed
 from specreason_graph.endpoint.protocol import Form
 from specreason_graph.testing import Script, ScriptedServer
 
@@ -70,6 +71,21 @@ async def test_llamacpp_has_a_name_of_its_own_for_reasoning() -> None:
         {"messages": TURN[:1]} | PLAIN,
         {"messages": [TURN[0], asks, TURN[2]], "tools": [TOOL]} | PLAIN,
     ]
+
+
+def test_llamacpp_is_told_that_objects_have_what_is_named() -> None:
+    """As vLLM reads a schema; a model would make up the rest. Where names may stand elsewhere, nothing is said."""
+    named = {"type": "object", "properties": {"a": {"type": "string"}}}
+    closed_ = {**named, "additionalProperties": False}
+    schema = {"properties": {"b": named, "c": {"items": named}, "d": {"anyOf": [named]}}, "$defs": {"e": named}}
+    assert closed(schema) == {
+        "properties": {"b": closed_, "c": {"items": closed_}, "d": {"anyOf": [closed_]}},
+        "$defs": {"e": closed_},
+        "additionalProperties": False,
+    }
+    for free in ({"additionalProperties": {"type": "string"}}, {"allOf": [named]}, {"$ref": "#/$defs/e"}):
+        assert closed({**named, **free}) == {**named, **free}
+    assert "additionalProperties" not in named, "what was given is left as it is"
 
 
 async def test_a_llamacpp_that_goes_on_with_the_last_reply_is_refused() -> None:

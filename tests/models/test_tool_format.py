@@ -10,7 +10,7 @@ CALLS = [("add", {"a": 1, "b": "x"}), ("now", {})]
 
 
 def test_calls_as_their_models_write_them() -> None:
-    spelled = {name: it.spelled(CALLS) for name, it in builtin_formats().items()}
+    spelled = {name: builtin_formats()[name].spelled(CALLS) for name in ("deepseek", "hermes", "qwen3-coder")}
     assert spelled == {
         "deepseek": (
             '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1, "b": "x"}<｜tool▁call▁end｜>'
@@ -28,7 +28,7 @@ def test_calls_as_their_models_write_them() -> None:
 
 
 def test_no_calls_are_no_text() -> None:
-    assert [it.spelled([]) for it in builtin_formats().values()] == [""] * 3
+    assert [it.spelled([]) for it in builtin_formats().values()] == [""] * len(builtin_formats())
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_a_preset_takes_a_format_or_the_name_of_one() -> None:
     of = {"name": "p", "source": "", "kind": "thinking", "answer_cue": ""}
     assert Preset.model_validate({**of, "tool_format": own}).tool_format is own
     assert Preset.model_validate({**of, "tool_format": "deepseek"}).tool_format.opening == "<｜tool▁calls▁begin｜>"
-    with pytest.raises(ValidationError, match="there is no format 'nope'; known are deepseek, hermes, qwen3-coder"):
+    with pytest.raises(ValidationError, match="there is no format 'nope'; known are deepseek, hermes, qwen2.5-coder, qwen3-coder"):
         Preset.model_validate({**of, "tool_format": "nope"})

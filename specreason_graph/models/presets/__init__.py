@@ -76,6 +76,7 @@ class Preset(BaseModel):
     base: str = Field(default="", description="Part of the base model's name, for finding the preset")
     draft: str = Field(default="", description="Part of the draft model's name")
     prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
+    tools_prompt: str = Field(default="", description="The user turn where tools may be called; empty: as `prompt`")
     boxed_prompt: str = Field(default="", description="The user turn that asks for \\boxed{}; empty: as `prompt`")
     boundary: str = "\n\n"
     open: str = Field(default="", description="Opens the reasoning, where the chat template does not")
@@ -104,10 +105,11 @@ class Preset(BaseModel):
     temperature: float = 0.6
     top_p: float = 0.95
 
-    def wording(self, boxed: bool) -> Wording:
+    def wording(self, boxed: bool, *, tools: bool = False) -> Wording:
         """What is asked and how it is answered; `boxed` is for graded problems, where instruct models close nothing."""
         if not (boxed and self.boxed_prompt):
-            return Wording(self.prompt, self.answer_cue, self.close)
+            prompt = (tools and self.tools_prompt) or self.prompt
+            return Wording(prompt, self.answer_cue, self.close)
         close = self.close if self.kind == "thinking" else ""
         return Wording(self.boxed_prompt, self.boxed_cue or self.answer_cue, close)
 
