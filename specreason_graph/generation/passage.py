@@ -83,14 +83,29 @@ class Passage:
         """Whether the model was stopped in the middle of what it wrote."""
         return self.end is None or self.end.why == "length"
 
-    def close(self, closer: Closer, at: int) -> int:
-        """End it before a closer that begins at a character. Returns how many tokens behind its first one are lost."""
+    def closed(self, closers: Sequence[Closer]) -> int | None:
+        """End it before a closer that its last token completes, the first of several.
+
+        Returns how many tokens behind the closer's first are lost; None where there is none.
+        """
+        before = len(self.text) - len(self.tokens[-1].text)
+        found = [(at, closer) for closer in closers if (at := self._place(closer, before)) >= 0]
+        if not found:
+            return None
+        at, closer = min(found, key=lambda one: one[0])
         kept = sum(start + len(token.text) <= at for start, token in zip(self.starts, self.tokens, strict=True))
+        kept = min(kept, len(self.tokens) - 1)  # of a control token, some servers give no text
         first, *more = self.tokens[kept:]
         del self.tokens[kept:]
         self.text = "".join(token.text for token in self.tokens)
         self.end, self.ended_with = End("close", Usage(), (first.id, first.logprob)), closer.text
         return len(more)
+
+    def _place(self, closer: Closer, before: int) -> int:
+        """Where a closer begins that the last token, which begins at `before`, completes."""
+        if closer.is_one_token and self.tokens[-1].id == closer.id:
+            return before
+        return closer.find(self.text, before - len(closer.text) + 1)
 
     def trim(self, most: int | None = None, *, newlines: bool = True) -> int:
         """Keep `most` tokens, without what a next request could not go on from. Returns how many were dropped.
@@ -113,6 +128,7 @@ async def collect(
     sampling: Sampling,
     *,
     close: Marker | None = None,
+    closers: Sequence[Closer] = (),
     form: Form = FREE,
     on_text: Callable[[str], None] | None = None,
     into: Passage | None = None,
@@ -125,6 +141,7 @@ async def collect(
         bounds: when to stop it.
         sampling: how tokens are drawn.
         close: marker that ends it and is dropped.
+        closers: texts that end it and are dropped; servers need not know them.
         form: what it has to be like; its stops end it, and are kept.
         on_text: told of each new piece of text.
         into: where it is collected, for who has to know what there is of it when it fails.
@@ -138,6 +155,8 @@ async def collect(
                     got.end = said
                     continue
                 got.add(said)
+                if got.closed(closers) is not None:
+                    break
                 if on_text is not None and said.text:
                     on_text(said.text)
     except TimeoutError:

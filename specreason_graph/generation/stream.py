@@ -215,10 +215,9 @@ class Stream:
         self._open.add(token)
         if self._ready and not self._wanted.goes_on:
             return
-        found = [(at, closer) for closer in self._wanted.closers if (at := self._place(closer, token, before)) >= 0]
-        if found:
-            at, closer = min(found, key=lambda one: one[0])
-            self._wasted += self._open.close(closer, at)
+        lost = self._open.closed(self._wanted.closers)
+        if lost is not None:
+            self._wasted += lost
             self._closed = True
             self._whole()
             return
@@ -229,12 +228,6 @@ class Stream:
         if self._open.text.strip() or self._blanks == _BLANK_TRIES:
             self._open.end = End("boundary", Usage())
             self._whole()
-
-    def _place(self, closer: Closer, token: Token, before: int) -> int:
-        """Where a closer begins that the last token completes, or -1; of a control token, some servers give no text."""
-        if closer.is_one_token and token.id == closer.id:
-            return before
-        return closer.find(self._open.text, before - len(closer.text) + 1)
 
     def _ended(self, end: End) -> None:
         """The server has stopped: what is open is a step, but for what it wrote behind the boundary it stopped at."""

@@ -62,19 +62,27 @@ class Writing:
             return passage
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
-        stops = [it.text for it in closers if close is None or it.text != close.text]
-        form = Form(form.schema, (*form.stop, *stops), form.choices)
         sampling = self.run.sampling("finalize", self._requests)
         self._requests += 1
         try:
             await collect(
-                endpoint, self.prompt, bounds, sampling, close=close, form=form, on_text=on_text, into=passage
+                endpoint,
+                self.prompt,
+                bounds,
+                sampling,
+                close=close,
+                closers=closers,
+                form=form,
+                on_text=on_text,
+                into=passage,
             )
         finally:
-            usage = passage.end.usage if passage.end else Usage(len(self.prompt), None, passage.received)
+            counted = passage.end is not None and passage.end.usage.prompt_tokens > 0  # by the server
+            usage = passage.end.usage if passage.end and counted else Usage(len(self.prompt), None, passage.received)
             self.tokens += usage.completion_tokens
             self.run.bill.used(self.role, [usage], time.perf_counter() - began)
-        _close(passage, closers)
+        if passage.ended_with is None and passage.end is not None and passage.end.why == "close":
+            passage.ended_with = next(it.text for it in closers if it.is_one_token)  # the server stopped by itself
         return passage
 
     def grow(self, ids: Sequence[int], text: str) -> None:
@@ -90,13 +98,3 @@ async def written(writing: Writing) -> dict[Role, list[int]]:
         said = (await run.pair.draft.encode(writing.text, control=True)).ids if writing.text else []
         ids["draft"] = [*run.ledger("draft")[len(run.openings["draft"].ids) :], *said]
     return ids
-
-
-def _close(passage: Passage, closers: Sequence[Closer]) -> None:
-    """End it before the first closer, whichever way the server stopped there."""
-    found = [(at, closer) for closer in closers if (at := closer.find(passage.text, 0)) >= 0]
-    if found:
-        at, closer = min(found, key=lambda one: one[0])
-        passage.close(closer, at)
-    elif passage.end is not None and passage.end.why == "close":
-        passage.ended_with = next(closer.text for closer in closers if closer.is_one_token)

@@ -98,6 +98,33 @@ async def test_what_is_written_is_the_format_to_the_letter(format_name: str) -> 
     assert '"b"' not in written or json.dumps({"a": 2, "b": 3}) in written
 
 
+@pytest.mark.parametrize(
+    "written", ['```json\n{\n  "name": "now",\n  "arguments": {}\n}\n```', '{"name": "now", "arguments": {}}']
+)
+@pytest.mark.parametrize("template", ["think", "instruct"])
+async def test_what_a_small_model_writes_in_a_calls_place_opens_one(solve: Solve, template: Any, written: str) -> None:
+    """Its format says what that is; nothing of it is told as an answer, and what it can't hold is not believed."""
+    call = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+    script = Script(lambda said: _instead(said, written, call, closes=template == "think"))
+    mine = preset("qwen2.5-coder", template).model_copy(update={"judge": "likelihood", "threshold": -9.0})
+    async with scripted_pair(script, script, template=template) as servers, Pair(servers.config) as pair:
+        settings = Settings(tools=TOOLS, preset="mine", hedge=False, look_ahead=False)
+        graph = create_specreason(pair=pair, presets=[mine], settings=settings).compile()
+        told = [part async for part in graph.astream(QUESTION, stream_mode="custom")]
+        reply = reply_of(await graph.ainvoke(QUESTION))
+    assert [(call["name"], call["args"]) for call in reply.tool_calls] == [("now", {})]
+    assert reply.content == ""
+    assert not [event for event in told if event["event"] == "answer_token"]
+
+
+def _instead(said: str, written: str, call: str, *, closes: bool) -> str:
+    """All that is still to come of a step, and of what is written in a call's place; behind the mark, of a call."""
+    if "<tool_call>" in said:
+        return call[len("<tool_call>" + said.rpartition("<tool_call>")[2]) :] + "<|im_end|>"
+    whole = "So I look." + ("\n</think>\n\n" if closes else "\n\n") + written + "<|im_end|>"
+    return whole[len(said) :]
+
+
 async def test_one_name_may_begin_another() -> None:
     for wanted in (("add", {"a": 1, "b": 1}), ("add_all", {"numbers": [1, 1]})):
         reply, _ = await called("hermes", "think", [wanted])

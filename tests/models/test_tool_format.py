@@ -1,5 +1,7 @@
 """A format of calls is data: what is given, what a model writes, and what can't be one."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -27,6 +29,15 @@ def test_calls_as_their_models_write_them() -> None:
     }
 
 
+def test_what_opens_a_call_is_the_mark_and_what_a_family_writes_in_its_place() -> None:
+    """With a tool's name in it: JSON that is an answer opens none."""
+    openings = builtin_formats()["qwen2.5-coder"].openings(["add", "now"])
+    assert openings["<tool_call>"] == "<tool_call>"
+    assert openings['{"name": "now"'] == '{"name": "'
+    assert len(openings) == 1 + 2 * 4
+    assert builtin_formats()["deepseek"].openings(["add"]) == {"<｜tool▁calls▁begin｜>": "<｜tool▁calls▁begin｜>"}
+
+
 def test_no_calls_are_no_text() -> None:
     assert [it.spelled([]) for it in builtin_formats().values()] == [""] * len(builtin_formats())
 
@@ -38,9 +49,10 @@ def test_no_calls_are_no_text() -> None:
         {"mark": "<call>", "call": "<call>{name}"},
         {"mark": "<call>", "call": "<call>{arguments}{name}"},
         {"mark": "<call>", "call": "<call>{name}{arguments}", "argument": "{value}={key}"},
+        {"mark": "<call>", "call": "<call>{name}{arguments}", "also": ("{",)},
     ],
 )
-def test_what_can_not_be_written_is_refused(values: dict[str, str]) -> None:
+def test_what_can_not_be_written_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ToolFormat(name="x", source="", **values)
 
@@ -50,5 +62,6 @@ def test_a_preset_takes_a_format_or_the_name_of_one() -> None:
     of = {"name": "p", "source": "", "kind": "thinking", "answer_cue": ""}
     assert Preset.model_validate({**of, "tool_format": own}).tool_format is own
     assert Preset.model_validate({**of, "tool_format": "deepseek"}).tool_format.opening == "<｜tool▁calls▁begin｜>"
-    with pytest.raises(ValidationError, match="there is no format 'nope'; known are deepseek, hermes, qwen2.5-coder, qwen3-coder"):
+    known = "known are deepseek, hermes, qwen2.5-coder, qwen3-coder"
+    with pytest.raises(ValidationError, match=rf"there is no format 'nope'; {known}"):
         Preset.model_validate({**of, "tool_format": "nope"})
