@@ -64,7 +64,7 @@ async def _answered(writing: Writing) -> Answer:
     form = Form(settings.answer_schema, settings.answer_stop)
     got = await writing.write(form, closers=openings, on_text=lambda piece: _tell(run, told.add(piece)))
     _check_form(run, writing, got)
-    _tell(run, told.rest())
+    _tell(run, told.rest(len(got.text)))
     text = until(got.text, settings.answer_stop)
     answer = (shown + text).strip() if text.strip() else ""
     if got.ended_with is not None and len(text) == len(got.text):

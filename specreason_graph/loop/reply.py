@@ -52,10 +52,12 @@ class Told:
     """Whether a piece that is not blank has come."""
     over: bool = False
     _said: bool = False
+    _added: int = 0
 
     def add(self, piece: str) -> str:
         """The next piece that can be told."""
         text = self.held + piece
+        self._added += len(piece)
         if self.over or not (self.begun or piece.strip()):
             self.held = text
             return ""
@@ -65,9 +67,10 @@ class Told:
         safe = kept if self.over else kept[: len(kept) - _begins_a_stop(kept, self.stops)]
         return self._tell(safe, kept)
 
-    def rest(self) -> str:
-        """What is left when no more comes."""
-        return "" if self.over or not self.begun else self._tell(self.held, self.held)
+    def rest(self, kept: int) -> str:
+        """What is left when no more comes, and so many characters of what was added are kept."""
+        held = self.held[: len(self.held) - max(0, self._added - kept)]
+        return "" if self.over or not self.begun else self._tell(held, held)
 
     def _tell(self, safe: str, kept: str) -> str:
         told = safe.rstrip()

@@ -17,13 +17,13 @@ TEXTS = st.lists(st.text(alphabet="a \n", max_size=4))
 @given(TEXTS)
 def test_pieces_of_a_text_join_to_it_without_the_blanks_around(texts: list[str]) -> None:
     told = Told()
-    assert "".join(map(told.add, texts)) + told.rest() == "".join(texts).strip()
+    assert "".join(map(told.add, texts)) + told.rest(len("".join(texts))) == "".join(texts).strip()
 
 
 @given(TEXTS)
 def test_a_cue_is_told_with_the_answer_or_not_at_all(texts: list[str]) -> None:
     told = Told(held="The answer is ")
-    said = "".join(map(told.add, texts)) + told.rest()
+    said = "".join(map(told.add, texts)) + told.rest(len("".join(texts)))
     assert said == (("The answer is " + "".join(texts)).strip() if "".join(texts).strip() else "")
 
 
@@ -32,7 +32,7 @@ def test_a_cue_is_told_with_the_answer_or_not_at_all(texts: list[str]) -> None:
 )
 def test_nothing_of_a_stop_is_told_however_the_text_is_cut(texts: list[str], stops: list[str]) -> None:
     told = Told(stops=stops)
-    said = "".join(map(told.add, texts)) + told.rest()
+    said = "".join(map(told.add, texts)) + told.rest(len("".join(texts)))
     assert said == until("".join(texts), stops).strip()
 
 
@@ -60,3 +60,13 @@ def test_what_was_cached_is_only_said_where_all_is_known() -> None:
     assert metadata["input_token_details"] == {"cache_read": 6}
     usage["draft"]["cached_tokens"] = None
     assert "cache_read" not in usage_metadata(usage, answer_tokens=3)["input_token_details"]
+
+
+def test_what_was_taken_back_is_not_told() -> None:
+    """A text that turns out to open a call: what was held for it is no answer, and what was before it is."""
+    told = Told(stops=('{"name": "now"',))
+    assert [told.add(piece) for piece in ("So ", "{ ", '{"na')] == ["So", " {", ""]
+    assert told.rest(len("So { ")) == ""
+    told = Told(stops=('{"name": "now"', "<call>"))
+    assert [told.add(piece) for piece in ("a ", '{"na')] == ["a", ""]
+    assert told.rest(len('a {"na')) == ' {"na'
