@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from specreason_graph.contract.errors import MalformedResponse, NoRoom
 from specreason_graph.contract.events import AnswerToken, ReasoningEnded
+from specreason_graph.contract.schema import wrong
 from specreason_graph.contract.state import SpecReasonState, Update
 from specreason_graph.endpoint.protocol import Form
 from specreason_graph.generation.passage import Passage
 from specreason_graph.loop.bounds import answer_bounds
-from specreason_graph.loop.calls import write_calls, wrong
+from specreason_graph.loop.calls import write_calls
 from specreason_graph.loop.cue import cue
 from specreason_graph.loop.reply import Answer, Finish, Told, answers_in_last_step, reply, until
 from specreason_graph.loop.run import Run
@@ -92,7 +93,7 @@ async def _cue(writing: Writing, *, calls: bool = False) -> None:
 async def _rather_calls(writing: Writing, opening: str) -> bool:
     """Where the answer has a schema, nothing but JSON could be written: whether base would open a call instead."""
     schema = writing.run.settings.answer_schema or {}
-    begins = {"array": "[", "string": '"'}.get(schema.get("type", "object"), "{")
+    begins = {"array": "[", "string": '"'}.get(str(schema.get("type")), "{")
     return (await writing.tried(Form(choices=(opening, begins)))).text == opening
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from specreason_graph.contract.errors import ConfigError, checked
+from specreason_graph.contract.schema import check_schema
 from specreason_graph.contract.tools import CHOICES, Tool, name_of
 
 ScoreMethod = Literal["greedy", "mean", "median"]
@@ -19,6 +20,13 @@ ROLES: tuple[Role, ...] = ("base", "draft")
 MAX_STEPS = 5000
 KEY = "specreason"
 """Where the context of a parent graph has the loop's settings."""
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    check_schema(schema)
+    return schema
+
+
 Score = Annotated[float, Field(ge=-30, le=9)]
 
 
@@ -112,7 +120,7 @@ class Settings(BaseModel):
         default=32, ge=0, description="Hedges of all runs together; past base's batch they would make other runs wait"
     )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
-    answer_schema: dict[str, Any] | None = Field(
+    answer_schema: Annotated[dict[str, Any], AfterValidator(_schema)] | None = Field(
         default=None,
         description="JSON schema that the answer has to satisfy; it is then always written in a phase of its own",
         json_schema_extra={"langgraph_nodes": ["finalize"]},

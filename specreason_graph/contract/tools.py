@@ -10,6 +10,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, BeforeValidator
 
+from specreason_graph.contract.schema import check_schema
+
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 CHOICES = ("auto", "none", "required")
 """What `tool_choice` may say beside the name of a tool."""
@@ -35,6 +37,10 @@ def as_openai_tool(tool: Any) -> dict[str, Any]:
     parameters = _parameters(tool) or function.get("parameters") or {"type": "object", "properties": {}}
     if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":
         raise ValueError(f"{name}: the parameters of a tool are a JSON schema of type object")
+    try:
+        check_schema(parameters)
+    except ValueError as error:
+        raise ValueError(f"{name}: of its parameters' schema: {error}") from None
     told = {"name": name, "description": str(function.get("description") or ""), "parameters": dict(parameters)}
     return {"type": "function", "function": told}
 

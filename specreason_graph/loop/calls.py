@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import Draft202012Validator
 from langchain_core.messages import InvalidToolCall, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from specreason_graph.contract.events import ToolCallBegun, ToolCallToken
+from specreason_graph.contract.schema import wrong
 from specreason_graph.contract.tools import named
 from specreason_graph.endpoint.protocol import Form
 from specreason_graph.loop.run import Run
@@ -103,16 +103,6 @@ async def _write_call(writing: Writing, schemas: Mapping[str, Mapping[str, Any]]
         calls.invalid.append(invalid_tool_call(name=name, args=said, id=_id(run, index), error=error))
     if not cut:
         await writing.give(tail)
-
-
-def wrong(text: str, schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a JSON text, by a schema; None where nothing is."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return "it is no JSON"
-    errors = Draft202012Validator(schema).iter_errors(value)
-    return next((f"{error.json_path}: {error.message}" for error in errors), None)
 
 
 def _budget(run: Run) -> str:

@@ -1,0 +1,63 @@
+"""JSON schemas that somebody gives: whether they are such, and whether a text is of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+_NOTHING_ELSE: Registry[Any] = Registry()  # by default, a schema at an address would be fetched from there
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Look at a schema before anything is asked for in its name.
+
+    Raises:
+        ValueError: it is none, or it refers to what is not in it.
+    """
+    reason = _reason(json.dumps(schema, sort_keys=True, default=repr))
+    if reason is not None:
+        raise ValueError(reason)
+
+
+def wrong(text: str, schema: Mapping[str, Any]) -> str | None:
+    """What is wrong with a JSON text, by a schema that was looked at; None where nothing is."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return "it is no JSON"
+    errors = Draft202012Validator(schema, registry=_NOTHING_ELSE).iter_errors(value)
+    return next((f"{error.json_path}: {error.message[:200]}" for error in errors), None)
+
+
+@lru_cache(maxsize=256)
+def _reason(text: str) -> str | None:
+    """Why a schema, as JSON, is none; a run's settings are looked at again at every step."""
+    schema = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"it is no JSON schema ({error.json_path}: {error.message[:200]})"
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            return f"it refers to {reference!r}, which is not in it"
+    return None
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [reference for item in value for reference in _references(item)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+    return own + [reference for item in value.values() for reference in _references(item)]
