@@ -43,7 +43,7 @@ from specreason_graph.tools.cli.options import Limit, Serve, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
 
 _ASKED = "Use the tools. What a tool can tell or do, never guess. When you have all, answer in one sentence."
-_MOST_TURNS = 5
+_MOST_TURNS = 4
 _COLUMNS = {
     "valid": "calls\nvalid",
     "first_tool": "first call:\nright tool",
@@ -58,8 +58,8 @@ def main(
     serve: Serve,
     arm: Annotated[list[str], typer.Option(help="Which arms run")] = list(ARMS),  # noqa: B006
     limit: Limit = None,
-    reasoning_budget: Annotated[int, typer.Option(min=1, help="Tokens of reasoning in one reply")] = 128,
-    answer_budget: Annotated[int, typer.Option(min=1, help="Tokens of an answer, and of calls")] = 128,
+    reasoning_budget: Annotated[int, typer.Option(min=1, help="Tokens of reasoning in one reply")] = 96,
+    answer_budget: Annotated[int, typer.Option(min=1, help="Tokens of an answer, and of calls")] = 96,
     out: Annotated[Path, typer.Option(help="Journal: where records are kept, and gone on from")] = Path(
         "runs/agents.jsonl"
     ),
@@ -119,7 +119,7 @@ async def _models(
 
 async def _solved(task: Task, arm: str, model: ChatSpecReason) -> Record:
     limit = ModelCallLimitMiddleware[Any, Any](run_limit=_MOST_TURNS)
-    agent: Any = create_agent(model, list(task.tools), system_prompt=_ASKED, middleware=[limit])
+    agent: Any = create_agent(model, list(task.tools), middleware=[limit])
     began = time.perf_counter()
     state = await agent.ainvoke({"messages": [("user", task.question)]})
     return scored(task, arm, state["messages"], time.perf_counter() - began)
