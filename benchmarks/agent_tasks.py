@@ -42,7 +42,6 @@ from specreason_graph.tools.bench.versions import versions
 from specreason_graph.tools.cli.options import Limit, Serve, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
 
-_ASKED = "Use the tools. What a tool can tell or do, never guess. When you have all, answer in one sentence."
 _MOST_TURNS = 4
 _COLUMNS = {
     "valid": "calls\nvalid",
