@@ -5,10 +5,10 @@ BIN := .venv/bin
 
 PYTHONS := 3.11 3.12 3.13
 # Left out: what is slow and tells nothing of a Python (measurements, kills, load, fits, other people's programs), or
-# nothing that the launcher's tests don't (`specreason up`).
-# In one process: the launcher's tests start servers on ports that were free a moment ago, which pytest-xdist may take.
-QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --ignore tests/durable \
-	--ignore tests/tools/calibrate --ignore tests/tools/test_doctor.py --ignore tests/tools/cli/test_up.py \
+# nothing of Python (the launcher's processes, whose ports another suite may take meanwhile: two run at once).
+QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --ignore tests/durable --ignore tests/agents \
+	--ignore tests/tools/calibrate --ignore tests/tools/launch --ignore tests/tools/test_doctor.py \
+	--ignore tests/tools/cli/test_up.py \
 	--ignore tests/use/studio --ignore tests/use/gateway/test_harness.py \
 	--deselect tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
 
@@ -38,7 +38,7 @@ test-pythons:  ## the quick suite on each Python that this machine has beside .v
 		elif PYENV_VERSION=$$it python$$it -c "" 2> /dev/null; then echo "Python $$it: tested"; here="$$here test-$$it"; \
 		else echo "Python $$it: not on this machine, not tested"; fi; \
 	done; \
-	[ -z "$$here" ] || $(MAKE) --no-print-directory --keep-going $$here
+	[ -z "$$here" ] || $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync $$here
 
 $(PYTHONS:%=.venv-%/.installed): .venv-%/.installed: pyproject.toml
 	PYENV_VERSION=$* python$* -m venv .venv-$*
