@@ -123,7 +123,7 @@ async def _run(stage: Stage, cell: Runs, seed: int) -> _Ran:
     graph = create_specreason(
         pair=stage.pair, settings=settings, presets=[stage.preset], policies=[ForcedAcceptance(seed)]
     ).compile()
-    state = await graph.ainvoke({"messages": question}, {"recursion_limit": settings.recursion_limit})
+    state = await graph.ainvoke({"messages": question})
     steps: list[Step] = state["specreason_steps"]
     discarded = sum(usage["discarded_tokens"] for usage in state["specreason_usage"].values())
     return _Ran(sum(len(step["ids"]["base"]) for step in steps), steps, state["specreason_ended"], discarded)

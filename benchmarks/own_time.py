@@ -117,7 +117,7 @@ async def _over_http(lengths: Sequence[int], processes: Sequence[ServerProcess],
 
 
 async def _run(graph: Any, mode: str) -> None:
-    config = {"recursion_limit": 30_000, "configurable": {"thread_id": "0"}}
+    config = {"configurable": {"thread_id": "0"}}
     gc.collect()
     await graph.ainvoke({"messages": [HumanMessage("How many?")]}, config, context=settings(mode))
 

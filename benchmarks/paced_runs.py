@@ -76,9 +76,7 @@ class Stage:
         if mode == BASE:
             said = await self._base(question)
         else:
-            state = await self.graph.ainvoke(
-                {"messages": question}, {"recursion_limit": 30_000}, context=settings(mode)
-            )
+            state = await self.graph.ainvoke({"messages": question}, context=settings(mode))
             said = "".join(step["text"] for step in state["specreason_steps"]) + str(state["specreason_answer"])
         seconds = time.perf_counter() - began
         if said != self.expected:

@@ -35,9 +35,7 @@ RECIPES = Preset(
 async def main() -> None:
     settings = Settings(preset="recipes", reasoning_budget=256)
     graph = create_specreason(presets=[RECIPES], judges=[GRADES], settings=settings).compile()
-    result = await graph.ainvoke(
-        {"messages": [HumanMessage("pancakes for two")]}, {"recursion_limit": settings.recursion_limit}
-    )
+    result = await graph.ainvoke({"messages": [HumanMessage("pancakes for two")]})
     for step in result["specreason_steps"]:
         print(f"[{step['source']:5} {step['score']}] {step['text'].strip()}")
     print("=>", result["specreason_answer"])

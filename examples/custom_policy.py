@@ -28,7 +28,7 @@ async def main() -> None:
     settings = Settings(policy="careful", reasoning_budget=512)
     graph = create_specreason(policies=[policy], settings=settings).compile()
     question = "A train has 7 wagons with 24 seats each. 39 seats are taken. How many are free?"
-    result = await graph.ainvoke({"messages": [HumanMessage(question)]}, {"recursion_limit": settings.recursion_limit})
+    result = await graph.ainvoke({"messages": [HumanMessage(question)]})
     for step in result["specreason_steps"]:
         print(f"[{step['source']:5} {step['score']}] {step['text'].strip()}")
     print("=>", result["specreason_answer"])

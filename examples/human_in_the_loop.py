@@ -34,7 +34,7 @@ async def main() -> None:
     # the band is in the threshold's units: with this judge, log-probabilities, accepted from -2 on
     settings = Settings(judge="likelihood", ask_band=(-4.0, -1.0), reasoning_budget=512)
     graph = create_specreason(settings=settings).compile(checkpointer=InMemorySaver())
-    thread: RunnableConfig = {"configurable": {"thread_id": "1"}, "recursion_limit": settings.recursion_limit}
+    thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
     given: Any = {"messages": [HumanMessage(QUESTION)]}
     while True:
         state: Any = await graph.ainvoke(given, thread)

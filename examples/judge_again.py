@@ -17,9 +17,7 @@ def main() -> None:
     settings = Settings(judge="likelihood", reasoning_budget=1024)
     graph = create_specreason(settings=settings).compile()
     question = "A baker sells 14 rolls an hour for 6 hours, and 31 are left. How many rolls did he bake?"
-    state = asyncio.run(
-        graph.ainvoke({"messages": [HumanMessage(question)]}, {"recursion_limit": settings.recursion_limit})
-    )
+    state = asyncio.run(graph.ainvoke({"messages": [HumanMessage(question)]}))
     print(state["messages"][-1].text, "\n")
     judge = builtin().judge("likelihood")
     for threshold in (-1.0, -2.0, -3.0, -5.0):

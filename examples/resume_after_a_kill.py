@@ -19,7 +19,7 @@ from specreason_graph import Settings, create_specreason
 
 QUESTION = "A train has 7 wagons with 24 seats each. 39 seats are taken. How many are free?"
 SETTINGS = Settings(reasoning_budget=512)
-THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}, "recursion_limit": SETTINGS.recursion_limit}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
 
 
 async def run(path: str, given: Any) -> None:

@@ -8,7 +8,6 @@ import asyncio
 from typing import cast
 
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import RunnableConfig
 
 from specreason_graph import Settings, create_specreason
 from specreason_graph.contract.events import Event
@@ -41,8 +40,7 @@ def told(event: Event) -> str:
 async def main() -> None:
     settings = Settings(reasoning_budget=512)
     graph = create_specreason(settings=settings).compile()
-    limit: RunnableConfig = {"recursion_limit": settings.recursion_limit}
-    async for event in graph.astream({"messages": [HumanMessage(QUESTION)]}, limit, stream_mode="custom"):
+    async for event in graph.astream({"messages": [HumanMessage(QUESTION)]}, stream_mode="custom"):
         print(told(cast(Event, event)), end="", flush=True)
     print()
 

@@ -184,11 +184,6 @@ class Settings(BaseModel):
         names = tuple(map(name_of, self.tools)) if self.tool_choice != "none" else ()
         return (self.tool_choice,) if self.tool_choice in names else names
 
-    @property
-    def recursion_limit(self) -> int:
-        """Super-steps that a run with these settings can need."""
-        return 4 * self.max_steps + 16
-
     def overridden(self, by: Settings | Mapping[str, Any] | None) -> Settings:
         """These settings with others on top, knob by knob.
 

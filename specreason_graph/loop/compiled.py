@@ -15,7 +15,7 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import MAX_STEPS, Settings, settings_in
 from specreason_graph.contract.state import SpecReasonInput, SpecReasonState
 
-_LIMIT = Settings(max_steps=MAX_STEPS).recursion_limit  # what settings can ask for: they bound a run
+_LIMIT = 4 * MAX_STEPS + 16  # super-steps; no settings ask for more
 
 
 class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]):

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import RunnableConfig
 
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import builtin
@@ -35,7 +34,7 @@ class Runs:
 
     async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
         """The last message of a run, without its usage (see `with_usage`)."""
-        state = await self._graph.ainvoke(_question(messages), _config(settings), context=settings)
+        state = await self._graph.ainvoke(_question(messages), context=settings)
         return _without_usage(state["messages"][-1])
 
     async def chunks(
@@ -44,7 +43,7 @@ class Runs:
         """The same in pieces; `first_call` is the index of the first call among them."""
         chunks = Chunks(Pieces(last_step_waits=await self._answers_in_last_step(settings)), first=first_call)
         parts = self._graph.astream(
-            _question(messages), _config(settings), context=settings, stream_mode=["custom", "updates"], version="v2"
+            _question(messages), context=settings, stream_mode=["custom", "updates"], version="v2"
         )
         async with aclosing(parts):  # type: ignore[type-var]
             async for part in parts:
@@ -80,7 +79,3 @@ def _without_usage(reply: AIMessage) -> AIMessage:
 
 def _question(messages: Sequence[BaseMessage]) -> Any:
     return {"messages": [message.model_copy() for message in messages]}  # the graph gives them ids
-
-
-def _config(settings: Settings) -> RunnableConfig:
-    return {"recursion_limit": settings.recursion_limit}  # said outright: that of a chain is 25

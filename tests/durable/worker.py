@@ -6,7 +6,7 @@ import asyncio
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
-from specreason_graph import Pair, PairConfig, Settings, create_specreason
+from specreason_graph import Pair, PairConfig, create_specreason
 
 from .stores import Store
 
@@ -15,7 +15,7 @@ Durability = Literal["sync", "async"]
 
 
 def thread(name: str) -> Any:
-    return {"configurable": {"thread_id": name}, "recursion_limit": Settings().recursion_limit}
+    return {"configurable": {"thread_id": name}}
 
 
 def attempt(pair: str, store: Store, name: str, durability: Durability, told: Connection) -> None:

@@ -29,9 +29,7 @@ async def run(config: PairConfig, **settings: Any) -> SpecReasonState:
     async with Pair(config) as pair:
         graph = create_specreason(pair=pair).compile()
         chosen = Settings(**{**SHORT, **settings})
-        state: Any = await graph.ainvoke(
-            {"messages": [HumanMessage(QUESTION)]}, {"recursion_limit": chosen.recursion_limit}, context=chosen
-        )
+        state: Any = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, context=chosen)
         return state  # type: ignore[no-any-return]
 
 
@@ -72,10 +70,7 @@ async def test_runs_at_the_same_time_each_keep_their_prefix_cache() -> None:
             chosen = Settings(**SHORT)
             graph = create_specreason(pair=pair, settings=chosen).compile()
             states: list[Any] = await asyncio.gather(
-                *(
-                    graph.ainvoke({"messages": [HumanMessage(q)]}, {"recursion_limit": chosen.recursion_limit})
-                    for q in questions
-                )
+                *(graph.ainvoke({"messages": [HumanMessage(q)]}) for q in questions)
             )
     for state in states:
         judge, draft = state["specreason_usage"]["judge"], state["specreason_usage"]["draft"]

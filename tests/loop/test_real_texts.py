@@ -29,7 +29,6 @@ QUESTIONS = [
     "If 𝔸 = {1, 2} and 𝔹 = {2, 3}, what is 𝔸 ∪ 𝔹? Use the letters 𝔸 and 𝔹.",
 ]
 SHORT = Settings(reasoning_budget=40, answer_budget=12, step_tokens=20, temperature=0.0)
-LIMIT: Any = {"recursion_limit": SHORT.recursion_limit}
 
 
 async def test_questions_in_any_script_come_to_their_end() -> None:
@@ -41,7 +40,7 @@ async def test_questions_in_any_script_come_to_their_end() -> None:
 
             async def ask(question: str) -> Any:
                 async with at_once:
-                    return await graph.ainvoke({"messages": [HumanMessage(question)]}, LIMIT)
+                    return await graph.ainvoke({"messages": [HumanMessage(question)]})
 
             states = await asyncio.gather(*map(ask, QUESTIONS))
             for state in states:

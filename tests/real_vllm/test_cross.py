@@ -39,9 +39,7 @@ async def pair(vllm_pair: PairConfig) -> AsyncIterator[Pair]:
 async def run(pair: Pair, question: str = QUESTION, **settings: Any) -> SpecReasonState:
     chosen = Settings(**{**SHORT, **settings})
     graph = create_specreason(pair=pair, settings=chosen).compile()
-    state: Any = await graph.ainvoke(
-        {"messages": [HumanMessage(question)]}, {"recursion_limit": chosen.recursion_limit}
-    )
+    state: Any = await graph.ainvoke({"messages": [HumanMessage(question)]})
     return state  # type: ignore[no-any-return]
 
 

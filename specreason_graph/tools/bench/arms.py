@@ -112,7 +112,6 @@ class Arms:
         began, first = time.perf_counter(), None  # now: a user compiles the graph once
         async for part in graph.astream(
             {"messages": [HumanMessage(problem.text)]},
-            {"recursion_limit": settings.recursion_limit},
             stream_mode=["custom", "values"],
             version="v2",
         ):

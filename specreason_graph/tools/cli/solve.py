@@ -54,7 +54,6 @@ async def _solve(
         graph = create_specreason(pair=pair, settings=settings, policies=policies).compile()
         stream = graph.astream(
             {"messages": [HumanMessage(question)]},
-            {"recursion_limit": settings.recursion_limit},
             stream_mode=["custom", "values"],
             version="v2",
         )
