@@ -13,6 +13,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+_OF_OTHERS = frozenset({"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"})
 _NOTHING_ELSE: Registry[Any] = Registry()  # by default, a schema at an address would be fetched from there
 
 
@@ -37,6 +38,11 @@ def wrong(text: str, schema: Mapping[str, Any]) -> str | None:
     return next((f"{error.json_path}: {error.message[:200]}" for error in errors), None)
 
 
+def names_all(schema: Mapping[str, Any]) -> bool:
+    """Whether an object has no other properties than the schema names: it speaks of none, and names none elsewhere."""
+    return "properties" in schema and not schema.keys() & _OF_OTHERS
+
+
 @lru_cache(maxsize=256)
 def _reason(text: str) -> str | None:
     """Why a schema, as JSON, is none; a run's settings are looked at again at every step."""
@@ -45,7 +51,7 @@ def _reason(text: str) -> str | None:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
         return f"it is no JSON schema ({error.json_path}: {error.message[:200]})"
-    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    resolver = _NOTHING_ELSE.with_resource("", DRAFT202012.create_resource(schema)).resolver()
     for reference in _references(schema):
         try:
             resolver.lookup(reference)

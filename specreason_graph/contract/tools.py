@@ -10,7 +10,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, BeforeValidator
 
-from specreason_graph.contract.schema import check_schema
+from specreason_graph.contract.schema import check_schema, names_all
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 CHOICES = ("auto", "none", "required")
@@ -61,13 +61,8 @@ def name_of(tool: Mapping[str, Any]) -> str:
 
 def named(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The argument schemas of some tools, by name; arguments that a tool does not name are none of its own."""
-    return {name_of(tool): _closed(tool["function"]["parameters"]) for tool in tools}
-
-
-def _closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A schema without other properties, unless it speaks of them, or has some where the keyword would not see them."""
-    said = schema.keys() & {"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"}
-    return schema if said or "properties" not in schema else {**schema, "additionalProperties": False}
+    schemas = {name_of(tool): tool["function"]["parameters"] for tool in tools}
+    return {name: {**it, "additionalProperties": False} if names_all(it) else it for name, it in schemas.items()}
 
 
 Tool = Annotated[dict[str, Any], BeforeValidator(as_openai_tool)]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from specreason_graph.contract.schema import names_all
+
 _SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]')  # what does not stand for itself in a literal of a grammar
 _OF_SCHEMAS = ("properties", "$defs", "definitions")
 _IN_LISTS = ("anyOf", "oneOf", "prefixItems")
-_OPEN = frozenset({"additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if"})
-"""Where these are, properties may be named elsewhere."""
 
 
 def grammar(choices: Sequence[str]) -> str:
@@ -33,7 +33,7 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("items", "additionalProperties"):
         if key in told:
             told[key] = _closed(told[key])
-    if "properties" in told and not told.keys() & _OPEN:
+    if names_all(told):
         told["additionalProperties"] = False
     return told
 

@@ -10,6 +10,7 @@ from langchain_core.utils.json import parse_partial_json
 
 from specreason_graph.contract.events import Event
 from specreason_graph.loop.reply import Pieces
+from specreason_graph.models.conversation import REASONING
 
 _ENDS = ("]", "}", '"]', '"}', '\\"]', '\\"}')
 """What stands behind no beginning of an object, outside of a text, in one, and behind a backslash in one."""
@@ -39,7 +40,7 @@ class Chunks:
         else:
             reasoning, answer = self._pieces.of(event)
             if reasoning:
-                yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": reasoning})
+                yield AIMessageChunk(content="", additional_kwargs={REASONING: reasoning})
             if answer:
                 yield AIMessageChunk(content=answer)
 

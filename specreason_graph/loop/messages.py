@@ -22,7 +22,7 @@ from specreason_graph.loop.reply import Pieces
 from specreason_graph.loop.so_far import SoFar
 from specreason_graph.models.conversation import last_question
 
-SHOWN = 100
+_SHOWN = 100
 """Characters of a question that the events of its run carry."""
 _TOLD_IN = "__specreason_told_in"
 
@@ -166,7 +166,7 @@ class Telling:
         last_step_waits: bool,
         live: LiveRun,
     ) -> None:
-        self.whose = Whose(run=so_far.identity["id"], question=messages[last_question(messages)].text[:SHOWN])
+        self.whose = Whose(run=so_far.identity["id"], question=messages[last_question(messages)].text[:_SHOWN])
         self._write = write
         self._reply: _ReplyStream | None = None
         self._id = reply_id(so_far.identity)

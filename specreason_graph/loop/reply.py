@@ -13,6 +13,7 @@ from specreason_graph.contract.events import Event
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Ended, Step, UsageByRole
 from specreason_graph.loop.report import acceptance
+from specreason_graph.models.conversation import REASONING
 from specreason_graph.models.presets import Preset
 
 Finish = Literal["stop", "length", "tool_calls"]
@@ -142,7 +143,7 @@ def reply(
         content=answer.text,
         tool_calls=list(answer.calls),
         invalid_tool_calls=list(answer.invalid),
-        additional_kwargs={"reasoning_content": reasoning} if reasoning else {},
+        additional_kwargs={REASONING: reasoning} if reasoning else {},
         usage_metadata=usage_metadata(usage, answer.tokens),
         response_metadata={
             "model_name": models.get("base", ""),

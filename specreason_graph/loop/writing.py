@@ -56,7 +56,7 @@ class Writing:
         most: int | None = None,
     ) -> Passage:
         """The same, and nothing of it is kept."""
-        endpoint, passage, usage = self.run.pair.endpoint(self.role), Passage(), Usage()
+        endpoint, passage = self.run.pair.endpoint(self.role), Passage()
         bounds = Bounds(self.left if most is None else min(most, self.left), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage

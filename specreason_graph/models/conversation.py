@@ -46,8 +46,7 @@ def chat_messages(
     Raises:
         ConfigError: there is no question, or something in it that only eyes or ears could read.
     """
-    turn = last_question(messages)
-    since = {"never": len(messages), "turn": turn, "always": -1}[preset.keep_reasoning]
+    turn, since = last_question(messages), kept_since(messages, preset)
     chat = [_told(message, preset, now=at >= turn, reasons=at > since) for at, message in enumerate(messages)]
     if not chat[turn]["content"].strip():
         raise ConfigError("messages: the question is empty")
@@ -66,6 +65,15 @@ def last_question(messages: Sequence[BaseMessage]) -> int:
         if isinstance(messages[at], HumanMessage) or _said_by(messages[at]) == "user":
             return at
     raise ConfigError("messages: there is no question (a human message)")
+
+
+def kept_since(messages: Sequence[BaseMessage], preset: Preset) -> int:
+    """Behind which message a reply's reasoning stays before the models.
+
+    Raises:
+        ConfigError: there is no question.
+    """
+    return {"never": len(messages), "turn": last_question(messages), "always": -1}[preset.keep_reasoning]
 
 
 def question_hash(messages: Sequence[AnyMessage]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
@@ -150,7 +150,7 @@ class Pair:
         key = (role, preset.close, *preset.template.items())
         return await self._closings.get(key, lambda: self._closed(role, preset))
 
-    async def closers(self, role: Role, preset: Preset, tools: Iterable[str], *, boxed: bool) -> list[Closer]:
+    async def closers(self, role: Role, preset: Preset, tools: Sequence[str], *, boxed: bool) -> list[Closer]:
         """Texts that end the reasoning beside turn and marker: what opens a call, and the answer of instruct models.
 
         Args:
@@ -166,10 +166,10 @@ class Pair:
             closers.append(Closer(answers, ids[0], len(ids) == 1, begins_a_line=True))
         return closers
 
-    async def openings(self, role: Role, preset: Preset, tools: Iterable[str]) -> list[Closer]:
+    async def openings(self, role: Role, preset: Preset, tools: Sequence[str]) -> list[Closer]:
         """What opens a call of some tools, in a model's tokens; nothing without tools."""
         closers = []
-        for text, before_name in preset.tool_format.openings(tools := tuple(tools)).items() if tools else ():
+        for text, before_name in preset.tool_format.openings(tools).items() if tools else ():
             ids = await self.cue(role, before_name)
             closers.append(Closer(text, ids[0], len(ids) == 1 and text == before_name, begins_a_line=False))
         return closers

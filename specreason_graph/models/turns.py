@@ -21,7 +21,7 @@ from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import ChatMessage
 from specreason_graph.generation.ledger import Opening
-from specreason_graph.models.conversation import chat_messages, digest, last_question
+from specreason_graph.models.conversation import chat_messages, digest, kept_since, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 
@@ -73,7 +73,7 @@ async def opening(
     """
     told = partial(chat_messages, preset=preset, boxed=boxed, tools=bool(tools))
     chat = told(messages)
-    since = {"never": len(messages), "turn": last_question(messages), "always": -1}[preset.keep_reasoning]
+    since = kept_since(messages, preset)
     known = [at for at, message in enumerate(messages) if at > since and _about(message).get("tokens")]
     if not known:
         return await pair.opening(role, chat, preset, tools)

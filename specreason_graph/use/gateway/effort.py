@@ -7,7 +7,7 @@ from typing import Any, Literal
 from specreason_graph.contract.settings import Settings
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-SHARES: dict[Effort, float] = {
+_SHARES: dict[Effort, float] = {
     "none": 0,
     "minimal": 1 / 16,
     "low": 1 / 4,
@@ -21,7 +21,7 @@ SHARES: dict[Effort, float] = {
 
 def budgets(effort: Effort, of: Settings) -> dict[str, Any]:
     """The settings that an effort stands for; `none` leaves nothing to the whole turn, so the answer comes at once."""
-    share = SHARES[effort]
+    share = _SHARES[effort]
     turn = 0 if share == 0 else of.turn_reasoning_budget
     return {
         **({"reasoning_budget": max(1, int(of.reasoning_budget * share))} if share else {}),
