@@ -121,8 +121,9 @@ def _spots(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken]) 
     places = least_sure([token.logprob or 0.0 for token in tokens], inquiry.judge.spots)
     spots = {at: tokens[at] for at in places}
     if step["closes"] and (inquiry.judge.spots or not tokens):
-        closing = step["closing"]
-        spots[len(tokens)] = DraftedToken(inquiry.ends[step["ended_with"]], "", closing[1] if closing else None)
+        closing, ends = step["closing"], inquiry.ends
+        end = ends.get(step["ended_with"], ends[None])  # a call that may not be made any more is an end like others
+        spots[len(tokens)] = DraftedToken(end, "", closing[1] if closing else None)
     return spots
 
 

@@ -21,6 +21,9 @@ _TRIED: Sequence[ChatMessage] = (
     {"role": "tool", "content": "SENTINEL_RESULT", "tool_call_id": "call_0", "name": "SENTINEL_CALL"},
 )
 
+_RAISED = (400, 422, 500)
+"""How servers answer where a template raises; the last one is llama.cpp's."""
+
 
 async def behind_assistant(endpoint: Endpoint, preset: Preset, following: Sequence[ChatMessage]) -> str:
     """The text that the template puts behind an assistant's turn, to its end, where some messages follow it.
@@ -40,10 +43,15 @@ async def knows_tools(endpoint: Endpoint, preset: Preset) -> bool:
     """Whether the endpoint's template tells of tools, of calls and of their results: tried, since some know a part.
 
     One that refuses them does not know them; and calls would be spelled in two ways where it knows a part only.
+
+    Raises:
+        EndpointError: the server failed otherwise, which says nothing of its template.
     """
     try:
         rendered = await endpoint.decode(await endpoint.render(_TRIED, preset.template, [_TOOL]))
-    except (EndpointRefused, EndpointFailed):  # llama.cpp's server answers 500 where a template raises
+    except (EndpointRefused, EndpointFailed) as error:
+        if error.status not in _RAISED:
+            raise
         return False
     return all(text in rendered for text in ("SENTINEL_TOOL", "SENTINEL_CALL", "SENTINEL_RESULT"))
 

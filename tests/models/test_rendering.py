@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.rendering import tools_in_words, turns_in_words
-from specreason_graph.testing import Script, ScriptedServer, scripted_pair
+from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 
 PRESET = Preset(name="p", source="", kind="instruct", answer_cue="", tool_words="Tools: {tools} Call so: {call}")
 CALL: Any = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -89,3 +91,11 @@ async def test_turns_with_tools_are_rendered_where_no_tools_are_bound() -> None:
         assert all(said in text for said in ("Oslo", "It is sunny.", "Sunny.", "3 cows?"))
         assert "SECRET" not in text
         assert "# Tools" not in text
+
+
+async def test_a_server_that_is_down_for_a_moment_says_nothing_of_its_template() -> None:
+    async with scripted_pair(Script(["So."]), Script(["So."])) as servers, Pair(servers.config) as pair:
+        servers.base.fail(Fault("status", status=503), path="/tokenize", times=4)
+        with pytest.raises(EndpointFailed):
+            await pair.knows_tools("base", PRESET)
+        assert await pair.knows_tools("base", PRESET)
