@@ -11,7 +11,7 @@ from specreason_graph.generation.passage import Passage
 from specreason_graph.loop.bounds import answer_bounds
 from specreason_graph.loop.calls import write_calls
 from specreason_graph.loop.cue import cue
-from specreason_graph.loop.reply import Answer, Finish, Told, answers_in_last_step, reply, until
+from specreason_graph.loop.reply import Answer, Finish, Told, answers_in_last_step, begun_stop, reply, until
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.writing import Writing, written
 from specreason_graph.models.turns import tokens
@@ -23,7 +23,7 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     assert ended is not None, "the edges lead here only when the reasoning has ended"
     run.emit(ReasoningEnded(event="reasoning_ended", ended=ended))
     await run.overlap.drop()
-    calls = ended == "call" or bool(run.settings.callable_tools and run.settings.tool_choice != "auto")
+    calls = bool(run.settings.callable_tools) and (ended == "call" or run.settings.tool_choice != "auto")
     in_last_step = answers_in_last_step(run.preset, run.settings)
     given = ended == "finished" and bool(run.steps) and in_last_step and not calls
     writing = Writing(run, run.settings.answer_by, run.ledger(run.settings.answer_by))
@@ -32,7 +32,6 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     models = {role: card.name for role, card in (await run.pair.cards()).items()}
     message = reply(run.steps, run.usage(), run.clock.seconds(), models, ended, reasoning, answer)
     about = message.response_metadata["specreason"]
-    about["reasoning_tokens"] = run.reasoning_tokens()
     if answer.whole and run.preset.goes_on_behind(calls=bool(answer.calls)):
         about["tokens"] = tokens(message, run.openings, await written(writing))
     return {"messages": [message], "specreason_answer": answer.text or None, "specreason_done": True}
@@ -65,8 +64,10 @@ async def _answered(writing: Writing) -> Answer:
     form = Form(settings.answer_schema, settings.answer_stop)
     got = await writing.write(form, closers=openings, on_text=lambda piece: _tell(run, told.add(piece)))
     _check_form(run, writing, got)
-    _tell(run, told.rest(len(got.text)))
-    text = until(got.text, settings.answer_stop)
+    # What is cut in the middle of an opening is no part of the answer.
+    half = begun_stop(got.text, [opening.text for opening in openings]) if got.cut else 0
+    text = until(got.text[: len(got.text) - half], settings.answer_stop)
+    _tell(run, told.rest(len(text)))
     answer = (shown + text).strip() if text.strip() else ""
     if got.ended_with is not None and len(text) == len(got.text):
         return await _with_calls(writing, answer)

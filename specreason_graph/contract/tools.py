@@ -26,6 +26,8 @@ def as_openai_tool(tool: Any) -> dict[str, Any]:
     Raises:
         ValueError: it is none of them, its name can't be one, or its arguments are no object.
     """
+    if isinstance(tool, Mapping) and tool.get("type", "function") not in ("function", "object", "custom", "tool"):
+        raise ValueError(f"{str(tool['type'])[:40]!r} is a tool of another provider's servers, which nobody runs here")
     try:
         given = tool if isinstance(tool, Mapping) and tool.get("type") == "function" else convert_to_openai_tool(tool)
         function = dict(given["function"])

@@ -65,7 +65,7 @@ class Told:
         self.begun = True
         kept = until(text, self.stops)
         self.over = len(kept) < len(text)
-        safe = kept if self.over else kept[: len(kept) - _begins_a_stop(kept, self.stops)]
+        safe = kept if self.over else kept[: len(kept) - begun_stop(kept, self.stops)]
         return self._tell(safe, kept)
 
     def rest(self, kept: int) -> str:
@@ -82,7 +82,7 @@ class Told:
         return told
 
 
-def _begins_a_stop(text: str, stops: Sequence[str]) -> int:
+def begun_stop(text: str, stops: Sequence[str]) -> int:
     """How many of a text's last characters may be the beginning of a stop."""
     ends = (
         size for stop in stops for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])
@@ -157,6 +157,7 @@ def reply(
                 "seconds": seconds,
                 "usage": usage,
                 "answer_tokens": answer.tokens,
+                "reasoning_tokens": sum(len(step["ids"]["base"]) for step in steps),
             },
         },
     )

@@ -111,7 +111,10 @@ def _told(message: BaseMessage, preset: Preset, *, now: bool, reasons: bool) -> 
             {
                 "id": call["id"] or f"call_{at}",
                 "type": "function",
-                "function": {"name": call["name"], "arguments": json.dumps(call["args"], ensure_ascii=False)},
+                "function": {
+                    "name": call["name"],
+                    "arguments": json.dumps(call["args"], ensure_ascii=False, default=str),
+                },
             }
             for at, call in enumerate(message.tool_calls)
         ]
@@ -122,6 +125,10 @@ def _told(message: BaseMessage, preset: Preset, *, now: bool, reasons: bool) -> 
         else:  # it reasons in the open
             told["content"] = "\n\n".join(filter(None, [reasoning, told["content"]]))
     return told
+
+
+def _written(arguments: Any) -> str:
+    return json.dumps(arguments, ensure_ascii=False, default=str)
 
 
 def _said_by(message: BaseMessage) -> str | None:

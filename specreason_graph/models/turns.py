@@ -21,7 +21,7 @@ from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import ChatMessage
 from specreason_graph.generation.ledger import Opening
-from specreason_graph.models.conversation import chat_messages, digest, kept_since, last_question
+from specreason_graph.models.conversation import REASONING, chat_messages, digest, kept_since, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 
@@ -33,7 +33,7 @@ class Tokens(TypedDict):
     """What a reply's metadata holds of its ids; a reply that was changed since, or stands elsewhere, is not gone by."""
 
     said: str
-    """Hash of the reply's text and calls."""
+    """Hash of the reply's text, calls and reasoning: a person may have changed any."""
     openings: dict[str, str]
     """Hash of the ids that it was written behind, by role."""
     ids: dict[str, str]
@@ -118,7 +118,8 @@ def _written(message: BaseMessage, role: Role, opening: str) -> list[int] | None
 
 
 def _said(reply: AIMessage) -> str:
-    return digest([reply.text, [[call["name"], call["args"], call["id"]] for call in reply.tool_calls]])
+    calls = [[call["name"], call["args"], call["id"]] for call in reply.tool_calls]
+    return digest([reply.text, calls, reply.additional_kwargs.get(REASONING)])
 
 
 def _packed(ids: Sequence[int]) -> str:

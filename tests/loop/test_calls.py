@@ -133,7 +133,7 @@ async def test_one_name_may_begin_another() -> None:
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
-    [("auto", ["add", "now"]), ("required", ["add", "now"]), ("add", ["add", "add"]), ("none", [])],
+    [("auto", ["add", "now"]), ("required", ["add", "now"]), ("add", ["add"]), ("none", [])],
 )
 @pytest.mark.parametrize("template", ["think", "instruct"])
 async def test_the_choice_narrows_it(template: Any, choice: str, expected: list[str]) -> None:

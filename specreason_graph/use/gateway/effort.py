@@ -25,5 +25,5 @@ def budgets(effort: Effort, of: Settings) -> dict[str, Any]:
     turn = 0 if share == 0 else of.turn_reasoning_budget
     return {
         **({"reasoning_budget": max(1, int(of.reasoning_budget * share))} if share else {}),
-        **({} if turn is None else {"turn_reasoning_budget": int(turn * share)}),
+        **({} if turn is None else {"turn_reasoning_budget": max(share > 0, int(turn * share))}),
     }
