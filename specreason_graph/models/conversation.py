@@ -52,6 +52,15 @@ def chat_messages(
         raise ConfigError("messages: the question is empty")
     asked = preset.wording(boxed, tools=tools).prompt.replace("{question}", chat[turn]["content"])
     chat[turn] = {**chat[turn], "content": asked}
+    return _asking_on(chat, turn, preset) if tools else chat
+
+
+def _asking_on(chat: list[Told], turn: int, preset: Preset) -> list[Told]:
+    """With the preset's words behind each turn of results that the question has brought: small models stop too soon."""
+    for at in range(turn + 1, len(chat)):
+        ends = at + 1 == len(chat) or chat[at + 1]["role"] != "tool"
+        if chat[at]["role"] == "tool" and ends:
+            chat[at] = {**chat[at], "content": preset.result_prompt.replace("{result}", chat[at]["content"])}
     return chat
 
 

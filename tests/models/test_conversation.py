@@ -126,6 +126,20 @@ def test_reasoning_stays_as_long_as_the_preset_keeps_it() -> None:
     assert chat_messages(messages, PRESET)[3]["content"] == "new it is\n\nnew", "it reasons in the open"
 
 
+def test_words_behind_results_stand_where_they_stood_in_every_later_run() -> None:
+    """Else no prompt would begin with the one before it."""
+    preset = PRESET.model_copy(update={"result_prompt": "{result}, and?"})
+    results = [ToolMessage(text, tool_call_id=text) for text in "123"]
+    first: Any = [HumanMessage("x"), AIMessage("", tool_calls=[CALL]), *results[:2]]
+    later = [*first, AIMessage("", tool_calls=[CALL]), results[2]]
+    assert [it["content"] for it in chat_messages(first, preset, tools=True)[2:]] == ["1", "2, and?"]
+    assert chat_messages(later, preset, tools=True)[:4] == chat_messages(first, preset, tools=True)
+    assert chat_messages(later, preset, tools=True)[-1]["content"] == "3, and?"
+    assert chat_messages(later, preset)[-1]["content"] == "3"
+    over = chat_messages([*later, AIMessage("y"), HumanMessage("z")], preset, tools=True)
+    assert [it["content"] for it in over if it["role"] == "tool"] == ["1", "2", "3"]
+
+
 def test_the_hash_knows_calls_and_results() -> None:
     plain, other = AIMessage("", tool_calls=[CALL]), AIMessage("", tool_calls=[{**CALL, "args": {}}])
     results = [ToolMessage("4", tool_call_id=call) for call in "12"]

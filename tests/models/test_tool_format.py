@@ -34,7 +34,7 @@ def test_what_opens_a_call_is_the_mark_and_what_a_family_writes_in_its_place() -
     openings = builtin_formats()["qwen2.5-coder"].openings(["add", "now"])
     assert openings["<tool_call>"] == "<tool_call>"
     assert openings['{"name": "now"'] == '{"name": "'
-    assert len(openings) == 1 + 2 * 4
+    assert len(openings) == 1 + 2 * 5
     assert builtin_formats()["deepseek"].openings(["add"]) == {"<｜tool▁calls▁begin｜>": "<｜tool▁calls▁begin｜>"}
 
 

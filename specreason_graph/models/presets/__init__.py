@@ -77,6 +77,10 @@ class Preset(BaseModel):
     draft: str = Field(default="", description="Part of the draft model's name")
     prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
     tools_prompt: str = Field(default="", description="The user turn where tools may be called; empty: as `prompt`")
+    result_prompt: str = Field(
+        default="{result}",
+        description="The last of some results, where more tools may be called; {result} is what it says",
+    )
     boxed_prompt: str = Field(default="", description="The user turn that asks for \\boxed{}; empty: as `prompt`")
     boundary: str = "\n\n"
     open: str = Field(default="", description="Opens the reasoning, where the chat template does not")
