@@ -25,6 +25,7 @@ from specreason_graph.tools.cli.options import (
     PolicyFile,
     Serve,
     pull_with_progress,
+    with_graded_settings,
     with_pair,
     with_policy,
     with_settings,
@@ -85,16 +86,16 @@ def solve_command(
 
 
 @app.command()
-@with_settings
+@with_graded_settings
 def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR) -> None:
     """Solve three built-in word problems on the embedded pair."""
-    console = Console(highlight=False)
+    console, boxed = Console(highlight=False), settings.overridden({"boxed": True})
     right = 0
     with embedded_pair(pull_with_progress(embedded)) as config:
         for problem, expected in PROBLEMS:
             console.rule(style="dim")
             console.print(problem, style="bold", markup=False)
-            right += expected in (_answer(config, problem, settings, as_json=False) or "")
+            right += expected in (_answer(config, problem, boxed, as_json=False) or "")
     console.print(f"\n{right} of {len(PROBLEMS)} right", style="bold")
     raise typer.Exit(OK if right else NO_ANSWER)
 
