@@ -99,7 +99,8 @@ async def test_tools_calls_and_reasoning_reach_the_template(vllm_pair: PairConfi
     tool = {"type": "function", "function": {"name": "price", "description": "Prices.", "parameters": {}}}
     template = (
         "{{ tools[0].function.description }}{% for m in messages %}|{{ m.reasoning }}/{{ m.reasoning_content }}"
-        "/{{ m.tool_calls[0].function.arguments.of }}/{{ m.name }}/{{ m.tool_call_id }}{% endfor %}"
+        "/{% if m.tool_calls %}{{ m.tool_calls[0].function.arguments.of }}{% endif %}"
+        "/{{ m.name }}/{{ m.tool_call_id }}{% endfor %}"
     )
     body = {"messages": [asks, result], "tools": [tool], "chat_template": template}
     tokens = (await post(vllm_pair, "/tokenize", **body))["tokens"]
