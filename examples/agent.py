@@ -9,18 +9,18 @@ from langchain_core.messages import HumanMessage
 from specreason_graph import ChatSpecReason, Settings
 
 
-def seats(wagon: str) -> int:
-    """How many seats a wagon of a kind has: `first class` or `second class`."""
-    return {"first class": 36, "second class": 84}[wagon]
+def unit_price(item: str) -> int:
+    """Look up what a part of a train costs."""
+    return {"engine": 5400, "wagon": 1200}[item]
 
 
-def multiply(a: int, b: int) -> int:
+def product(a: int, b: int) -> int:
     """Multiply two numbers."""
     return a * b
 
 
 model = ChatSpecReason(settings=Settings(reasoning_budget=128))
-agent = create_agent(model, tools=[seats, multiply])
-question = "Look up how many seats a second class wagon has. How many seats have 7 of them?"
+agent = create_agent(model, tools=[unit_price, product])
+question = "Look up what one engine costs, and multiply it by 7. What do 7 engines cost?"
 for message in agent.invoke({"messages": [HumanMessage(question)]})["messages"]:
     message.pretty_print()
