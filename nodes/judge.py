@@ -21,7 +21,7 @@ from specreason_graph.loop.bounds import why_ended
 from specreason_graph.loop.human import is_unsure, persons_decision
 from specreason_graph.loop.record import accepted_step, verdict_on
 from specreason_graph.loop.run import Run
-from specreason_graph.loop.steps import as_read_by_base, closes_loop, was_handed_over
+from specreason_graph.loop.steps import as_read_by_base, closes_loop, was_handed_over, without_call
 
 
 async def judge(state: SpecReasonState, run: Run) -> Update:
@@ -38,7 +38,7 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
     limit = asyncio.timeout(run.clock.left_to_reason())
     try:
         async with limit:
-            drafted, tokens = await as_read_by_base(run, drafted)
+            drafted, tokens = await as_read_by_base(run, without_call(run, drafted))
             verdict = await _judged(run, drafted, tokens, began)
     except TimeoutError:
         if not limit.expired():  # a policy's own
@@ -84,6 +84,8 @@ async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], be
 def _at_sight(run: Run, drafted: WrittenStep) -> Decision | None:
     """The decision on what needs no request: no step at all, or one more round of a loop."""
     if not drafted["text"].strip():
+        if run.closed(drafted["ended_with"]) == "call":
+            return _rejected("call")
         return None if drafted["closes"] and (run.steps or drafted["ended_with"]) else _rejected("empty")
     return _rejected("loop") if closes_loop(run, drafted["text"]) else None
 

@@ -19,7 +19,8 @@ Choice = Literal["accept", "reject", "edit"]
 """What a person can make of a step that the judge is unsure of."""
 Ended = Literal["finished", "call", "budget", "steps", "loop", "deadline", "context"]
 """Why a reasoning ended; `call`: with the opening of a tool call."""
-RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "human"]
+RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "call", "human"]
+"""Why a drafted step is not kept; `call`: it is nothing but the opening of a call, and whether to act is base's."""
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
 

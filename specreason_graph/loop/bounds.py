@@ -65,7 +65,9 @@ def why_ended(run: Run) -> Ended | None:
 
 
 def is_base_turn(run: Run) -> bool:
-    """Whether base writes the next step unasked: the first n, and some behind a rejected one."""
+    """Whether base writes the next step unasked: the first n, some behind a rejected one, or a call's place."""
     more = run.settings.base_steps_after_reject - 1
     recent: list[Step] = run.steps[-more:] if more else []
-    return len(run.steps) < run.settings.first_steps or any(step["accepted"] is False for step in recent)
+    acts = bool(run.steps) and run.closed(run.steps[-1]["ended_with"]) == "call"
+    unasked = len(run.steps) < run.settings.first_steps or acts
+    return unasked or any(step["accepted"] is False for step in recent)

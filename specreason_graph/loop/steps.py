@@ -72,6 +72,13 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
     return cut, tokens[: len(kept.tokens)]
 
 
+def without_call(run: Run, drafted: WrittenStep) -> WrittenStep:
+    """A drafted step that a call would follow, without it: base writes on, and decides whether to act."""
+    if run.closed(drafted["ended_with"]) != "call" or not drafted["text"].strip():
+        return drafted
+    return WrittenStep(**{**drafted, "closes": False, "closing": None})
+
+
 def closes_loop(run: Run, text: str) -> bool:
     """Whether a step with this text would go in circles."""
     recent = [step["text"] for step in run.steps[-RECENT:]]

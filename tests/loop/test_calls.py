@@ -257,6 +257,21 @@ async def test_a_draft_writes_no_call() -> None:
         assert "elsewhere" not in "".join(step["text"] for step in state["specreason_steps"])
 
 
+@pytest.mark.parametrize("overlap", [True, False])
+@pytest.mark.parametrize("before", [[], ["I need a sum."]])
+async def test_whether_to_act_is_for_base_to_say(solve: Solve, before: list[str], overlap: bool) -> None:
+    """A draft that would always call is believed in its steps, and in nothing else: base finds a call likely, too."""
+    call = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+    base = Script([*before, "I know it."], answer="Five.", cue="Final answer:\n", alternatives={"<tool_call>": 0.09})
+    draft = Script([*before, call])
+    solved = await solve(base, draft, template="instruct", tools=TOOLS, judge="likelihood", hedge=overlap)
+    assert reply_of(solved.state).tool_calls == []
+    assert reply_of(solved.state).text == "Five."
+    assert [step["source"] for step in solved.steps] == ["draft"] * len(before) + ["base"]
+    mirrored = await solve(draft, base, template="instruct", tools=TOOLS, judge="likelihood", hedge=overlap)
+    assert [call["name"] for call in reply_of(mirrored.state).tool_calls] == ["now"]
+
+
 @pytest.mark.parametrize("answer", ["calls", "answers"])
 async def test_a_schema_and_tools_together_give_the_one_or_the_other(solve: Solve, answer: str) -> None:
     text = {"calls": '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>', "answers": '{"legs": 12}'}[answer]

@@ -16,12 +16,14 @@ _REASONS: dict[RejectReason, str] = {
     "probability": "too likely to be bad",
     "no_label": "the judge's token is no label",
     "no_labels": "the judge gave no label",
+    "call": "whether to call a tool is for base to say",
     "empty": "nothing was written",
     "loop": "it goes in circles",
     "human": "a person rejected it",
 }
 _ENDINGS = {
     "finished": "the reasoning was finished",
+    "call": "a tool is to be called",
     "budget": "reasoning_budget was used up",
     "steps": "max_steps was reached",
     "loop": "the reasoning went in circles",
