@@ -19,16 +19,16 @@ WRONG = ["There are 168 seats.", "168 - 39 = 119.", "So 129 are free."]
 CALLS = '<tool_call>\n{{"name": "{}", "arguments": {}}}\n</tool_call>'
 ACTS = {
     "agent": [
-        CALLS.format("seats", '{"wagon": "second class"}'),
-        CALLS.format("multiply", '{"a": 84, "b": 7}'),
-        "7 wagons have 588 seats.",
+        CALLS.format("unit_price", '{"item": "engine"}'),
+        CALLS.format("product", '{"a": 5400, "b": 7}'),
+        "7 engines cost 37800.",
     ],
     "as_a_tool": [CALLS.format("reason", '{"question": "What is 168 - 39?"}'), "So 129 are free."],
     "planner_in_an_agent": [CALLS.format("price", '{"part": "engine"}'), "An engine costs 5400."],
 }
 """What the agents' models do, turn by turn; where they are asked without tools, the reasoning alone is theirs."""
 SAYS = {
-    "agent": r"84[^~]+588[^~]+7 wagons have 588 seats",
+    "agent": r"5400[^~]+37800[^~]+7 engines cost 37800",
     "as_a_tool": r"  \[draft\] There are 168 seats\.[^~]+tools: [^~]+model: So 129 are free",
     "custom_domain": r"\[base +0.*\] 168 - 39 = 129.",
     "custom_policy": r"\[base +-\d.*\] 168 - 39 = 129.",
