@@ -55,7 +55,7 @@ async def _answered(writing: Writing) -> Answer:
     """A text, or a text up to calls."""
     run, settings = writing.run, writing.run.settings
     await _cue(writing)
-    openings = await run.pair.openings(writing.role, run.preset, settings.callable_tools)
+    openings = run.opens_call
     if openings and settings.answer_schema is not None and await _rather_calls(writing, openings[0].text):
         return await _with_calls(writing, "")
     # An instruct model's reader should see the cue before the answer, too.

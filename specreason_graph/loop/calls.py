@@ -46,7 +46,7 @@ async def write_calls(writing: Writing) -> Calls:
     run, calls = writing.run, Calls()
     spelled, schemas = run.preset.tool_format, named(run.settings.tools)
     schemas = {name: schemas[name] for name in run.settings.callable_tools}
-    mark, before = await writing.closer(spelled.mark), spelled.before
+    mark, before = await run.pair.closer(writing.role, spelled.mark), spelled.before
     most = _BEFORE_MARK + len(spelled.mark.encode())  # a token has a byte at least
     for index in range(_MOST):
         if writing.left < 1 or run.clock.left() == 0:

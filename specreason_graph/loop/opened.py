@@ -83,10 +83,10 @@ async def opened(
     live = (None if so_far.fresh else pair.live.claim(lease)) or pair.live.begin()
     so_far = so_far.later(live.between_nodes())
     left = so_far.clock.left_to_reason() if so_far.reasons else so_far.clock.left()
-    limit, opening = asyncio.timeout(None if left is None else left + ABORT), asyncio.timeout(left)
+    limit, entry = asyncio.timeout(None if left is None else left + ABORT), asyncio.timeout(left)
     try:
         async with limit:
-            async with opening:
+            async with entry:
                 run = await _open(state, settings, pair, catalog, so_far, live, emit, config)
             try:
                 yield run
@@ -94,7 +94,7 @@ async def opened(
                 await run.emit.told()
     except BaseException as error:
         await live.overlap.drop()
-        if isinstance(error, TimeoutError) and (limit.expired() or opening.expired()):
+        if isinstance(error, TimeoutError) and (limit.expired() or entry.expired()):
             bill = live.overlap.bill
             if not so_far.fresh:
                 bill.discarded("draft", undecided(state.get("specreason_pending")))
@@ -147,6 +147,7 @@ async def _open(
         contexts={role: card.context for role, card in cards.items()},
         closings=await pair.closings("base", preset),
         closers=await pair.closers("base", preset, settings.callable_tools, boxed=settings.boxed),
+        opens_call=await pair.openings("base", preset, settings.callable_tools),
         reasoned_before=spent(state["messages"]),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=(await cue(pair, live, settings, preset))[0],

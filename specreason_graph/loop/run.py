@@ -39,6 +39,8 @@ class Run:
     """Of base."""
     closers: Sequence[Closer]
     """Of base, too."""
+    opens_call: Sequence[Closer]
+    """Those of them that open a call; none where none may be made."""
     request: JudgeRequest | None
     cue: list[int]
     """What has the answer begin, a schema included, in the tokens of who writes it."""
@@ -97,8 +99,7 @@ class Run:
 
     def closed(self, ended_with: str | None) -> Ended:
         """Why the reasoning ends with a step that closed it in this way."""
-        opens = self.preset.tool_format.openings(self.settings.callable_tools) if self.settings.callable_tools else ()
-        return "call" if ended_with in opens else "finished"
+        return "call" if any(closer.text == ended_with for closer in self.opens_call) else "finished"
 
     def sampling(self, node: Node, request: int = 0) -> Sampling:
         """Temperature and top_p, with a seed of this node, step and request: one would repeat one noise every time."""

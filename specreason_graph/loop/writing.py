@@ -34,11 +34,6 @@ class Writing:
         ids = (await self.run.pair.endpoint(self.role).encode(text, control=True)).ids if text else []
         self.grow(ids, text)
 
-    async def closer(self, text: str) -> Closer:
-        """A text that is to be found in what the model writes."""
-        ids = await self.run.pair.cue(self.role, text)
-        return Closer(text, ids[0], len(ids) == 1, begins_a_line=False)
-
     async def write(
         self, form: Form = FREE, *, closers: Sequence[Closer] = (), on_text: Callable[[str], None] | None = None
     ) -> Passage:

@@ -136,10 +136,6 @@ def _told(message: BaseMessage, preset: Preset, *, now: bool, reasons: bool) -> 
     return told
 
 
-def _written(arguments: Any) -> str:
-    return json.dumps(arguments, ensure_ascii=False, default=str)
-
-
 def _said_by(message: BaseMessage) -> str | None:
     return {"developer": "system"}.get(message.role, message.role) if isinstance(message, ChatMessage) else None
 

@@ -162,17 +162,21 @@ class Pair:
         closers = await self.openings(role, preset, tools)
         answers = preset.wording(boxed).close if preset.kind == "instruct" else ""
         if answers:
-            ids = await self.cue(role, answers)
-            closers.append(Closer(answers, ids[0], len(ids) == 1, begins_a_line=True))
+            closers.append(await self.closer(role, answers, begins_a_line=True))
         return closers
 
     async def openings(self, role: Role, preset: Preset, tools: Sequence[str]) -> list[Closer]:
         """What opens a call of some tools, in a model's tokens; nothing without tools."""
-        closers = []
-        for text, before_name in preset.tool_format.openings(tools).items() if tools else ():
-            ids = await self.cue(role, before_name)
-            closers.append(Closer(text, ids[0], len(ids) == 1 and text == before_name, begins_a_line=False))
-        return closers
+        openings = preset.tool_format.openings(tools).items() if tools else ()
+        return [await self.closer(role, text, begins_with=before_name) for text, before_name in openings]
+
+    async def closer(
+        self, role: Role, text: str, *, begins_with: str | None = None, begins_a_line: bool = False
+    ) -> Closer:
+        """A text to be found in what a model writes; of one that holds a tool's name, `begins_with` is asked for."""
+        begins_with = text if begins_with is None else begins_with
+        ids = await self.cue(role, begins_with)
+        return Closer(text, ids[0], len(ids) == 1 and text == begins_with, begins_a_line)
 
     async def judge_request(self, judge: Judge, preset: Preset) -> JudgeRequest:
         """The chat markup around the judge's request, derived from base's own template.
