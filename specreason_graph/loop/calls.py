@@ -52,7 +52,7 @@ async def write_calls(writing: Writing) -> Calls:
         if writing.left < 1 or run.clock.left() == 0:
             calls.cut = True
             break
-        await writing.give(before + spelled.mark + spelled.pieces[0])
+        await writing.give(before + spelled.mark + spelled.pieces[0], of_format=True)
         whole = await _write_call(writing, schemas, index, calls)
         if not whole or not run.settings.parallel_tool_calls or run.settings.tool_choice in schemas:
             break
@@ -64,7 +64,7 @@ async def write_calls(writing: Writing) -> Calls:
     else:
         calls.cut = True
     if not calls.cut:
-        await writing.give(spelled.behind)
+        await writing.give(spelled.behind, of_format=True)
     return calls
 
 
@@ -100,7 +100,7 @@ async def _write_call(writing: Writing, schemas: Mapping[str, Mapping[str, Any]]
         calls.invalid.append(invalid_tool_call(name=name, args=said, id=identity, error=problem))
         return False
     calls.valid.append(tool_call(name=name, args=json.loads(said), id=identity))
-    await writing.give(run.preset.tool_format.pieces[2])
+    await writing.give(run.preset.tool_format.pieces[2], of_format=True)
     return True
 
 

@@ -77,7 +77,7 @@ async def _value(
         text, fault = tried.text, _cut(tried)
     elif not _is_bare(schema, root):
         written = await writing.write(Form(schema=_alone(schema, root)))
-        await writing.give(tail)
+        await writing.give(tail, of_format=True)
         return written.text, _cut(written)
     else:
         tried = await writing.tried(Form(stop=(tail.strip(),)))

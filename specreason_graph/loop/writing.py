@@ -29,9 +29,15 @@ class Writing:
     """That the model has written, thrown away ones included."""
     _requests: int = field(default=0, init=False)
 
-    async def give(self, text: str) -> None:
-        """Put a text of ours behind it; markers in it are read as such."""
-        ids = (await self.run.pair.endpoint(self.role).encode(text, control=True)).ids if text else []
+    async def give(self, text: str, *, of_format: bool = False) -> None:
+        """Put a text of ours behind it; markers in it are read as such; what is the format's is encoded once."""
+        if not text:
+            return
+        pair = self.run.pair
+        if of_format:
+            ids = await pair.cue(self.role, text)
+        else:
+            ids = (await pair.endpoint(self.role).encode(text, control=True)).ids
         self.grow(ids, text)
 
     async def write(
