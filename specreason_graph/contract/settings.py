@@ -192,6 +192,8 @@ class Settings(BaseModel):
         """
         if by is None:
             return self
+        if type(by) is Settings and not self._chosen():  # looked at already; every node of a run comes here
+            return by
         return checked(Settings, {**self._chosen(), **(by._chosen() if isinstance(by, Settings) else by)})
 
     def _chosen(self) -> dict[str, Any]:
