@@ -39,7 +39,7 @@ class _Call:
     def is_whole(self) -> bool:
         """Whether its arguments are a JSON object; those of an invalid call end in something that is none."""
         text = "".join(self.pieces)
-        return text.rstrip().endswith("}") and _is_object(text)
+        return text.rstrip().endswith("}") and is_object(text)
 
     def rest(self) -> list[dict[str, Any]]:
         """Deltas of all that is not told; the first of them names the call."""
@@ -91,7 +91,8 @@ class StreamedCalls:
         return [call.as_invalid for call in self._calls.values() if not call.is_whole]
 
 
-def _is_object(text: str) -> bool:
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object."""
     try:
         return isinstance(json.loads(text), dict)
     except ValueError:

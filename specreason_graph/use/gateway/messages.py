@@ -11,8 +11,20 @@ from langchain_core.messages.tool import tool_call
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from specreason_graph.models.conversation import REASONING
+from specreason_graph.use.gateway.calls import is_object
 
 OLD_CALLS = "an old name of OpenAI's: send tools and tool_choice, calls as tool_calls, and their results as role tool"
+
+
+class Sparse(BaseModel):
+    """An object in which a null is as good as nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class Function(BaseModel):
@@ -24,11 +36,7 @@ class Function(BaseModel):
     @field_validator("arguments")
     @classmethod
     def _an_object(cls, text: str) -> str:
-        try:
-            found = json.loads(text or "{}")
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
+        if not is_object(text or "{}"):
             raise ValueError(f"the arguments of a call are a JSON object as text, not {text[:80]!r}")
         return text
 
@@ -41,8 +49,8 @@ class Call(BaseModel):
     function: Function
 
 
-class Message(BaseModel):
-    """One message; a null is as good as nothing."""
+class Message(Sparse):
+    """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
@@ -53,13 +61,6 @@ class Message(BaseModel):
     tool_calls: list[Call] = Field(default_factory=list)
     tool_call_id: str | None = None
     function_call: Any = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, message: Any) -> Any:
-        if not isinstance(message, dict):
-            return message
-        return {name: value for name, value in message.items() if value is not None}
 
     @field_validator("role", "function_call", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from specreason_graph.contract.errors import checked
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.tools import CHOICES
 from specreason_graph.use.gateway.effort import Effort, budgets
-from specreason_graph.use.gateway.messages import OLD_CALLS, Message, check_order, conversation
+from specreason_graph.use.gateway.messages import OLD_CALLS, Message, Sparse, check_order, conversation
 
 
 class JsonSchema(BaseModel):
@@ -53,8 +53,8 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
-    """What is read of a request; a null is as good as nothing."""
+class ChatRequest(Sparse):
+    """What is read of a request."""
 
     model: str
     messages: list[Message] = Field(min_length=1)
@@ -81,13 +81,6 @@ class ChatRequest(BaseModel):
     audio: Any = None
     specreason: dict[str, Any] = Field(default_factory=dict)
     """Settings of this run, over all that the fields above say."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        return {name: value for name, value in body.items() if value is not None}
 
     @field_validator("stop", mode="before")
     @classmethod
