@@ -82,10 +82,13 @@ class Http:
                     yield event
 
     async def aclose(self) -> None:
-        """Close this loop's connections."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.closing.aclose()
+        """Close all connections: this loop's at once, those of other threads' loops as soon as they come to it."""
+        here = asyncio.get_running_loop()
+        for loop, session in list(self._sessions.items()):
+            if loop is here:
+                await session.closing.aclose()
+            elif loop.is_running():  # not waited for: that loop may be waiting for this one
+                loop.call_soon_threadsafe(_begin_closing, session.closing)
 
     def malformed(self, what: str) -> MalformedResponse:
         """The error for an answer that is not of the promised shape."""
@@ -220,6 +223,13 @@ class Http:
                 f"{self.name} can't be reached: {self._redacted(str(error)) or type(error).__name__}"
                 " (is the server up, and base_url right?)"
             ) from None
+
+
+def _begin_closing(closing: AsyncGenerator[None, None]) -> None:
+    async def close() -> None:
+        await closing.aclose()
+
+    asyncio.get_running_loop().create_task(close(), name="specreason-close")  # the loop's end waits
 
 
 def is_passing(error: BaseException) -> bool:

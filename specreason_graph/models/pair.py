@@ -47,7 +47,7 @@ class Closings:
 
 
 class Pair:
-    """Base and draft. Use it as an async context manager, or call `aclose` in the loop that used it."""
+    """Base and draft. Use it as an async context manager, or call `aclose` when nothing is asked any more."""
 
     def __init__(self, config: PairConfig) -> None:
         self.config = config
@@ -71,7 +71,7 @@ class Pair:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close both clients' connections."""
+        """Close both clients' connections, in whatever thread's event loop they were opened."""
         await self.base.aclose()
         await self.draft.aclose()
 

@@ -18,6 +18,7 @@ from specreason_graph.endpoint import connect
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.vllm import VllmEndpoint
 from specreason_graph.testing import Pace, Script, ScriptedServer
+from specreason_graph.use.background import wait_for
 
 from .contract import GREEDY, collected
 from .fakes import ASKED, serving
@@ -57,6 +58,21 @@ def test_loops_that_ended_leave_nothing_behind(address: str) -> None:
     gc.collect()
     assert not endpoint._http._sessions
     assert not any(loop() for loop in loops)
+
+
+async def test_closing_reaches_the_connections_of_another_threads_loop(address: str) -> None:
+    """Guards a pair that an agent used without a loop, too: collected in a cycle, an open client warns."""
+    endpoint = VllmEndpoint("base", EndpointConfig(base_url=address))
+    await endpoint.decode([5])
+    await asyncio.to_thread(wait_for, endpoint.decode([5]))
+    clients = [session.client for session in endpoint._http._sessions.values()]
+    assert len(clients) == 2
+    await endpoint.aclose()
+    await asyncio.to_thread(wait_for, asyncio.sleep(0.01))
+    assert all(client.closed for client in clients)
+    assert not endpoint._http._sessions
+    assert await endpoint.decode([5])
+    await endpoint.aclose()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
