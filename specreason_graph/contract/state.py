@@ -29,10 +29,16 @@ class Spot(TypedDict):
 
     text: str
     """What the token stands for; empty for the one that closes the reasoning."""
+    place: int
+    """Which token of the step it is, from 0, as base reads it; the one that closes the reasoning is behind the last."""
     draft_logprob: float | None
     base_logprob: float
     at_most: bool
     """True when the token is not among those the server lists, so `base_logprob` is an upper bound."""
+    alternative: int | None
+    """The token that base finds likeliest there, the drafted one left out; None where that is not known."""
+    lead: float | None
+    """Its log-probability less the drafted token's: below 0 where base would have written what the draft did."""
 
 
 class Evidence(TypedDict):
@@ -44,6 +50,8 @@ class Evidence(TypedDict):
     says_label: bool | None
     """Whether base's likeliest token is a label."""
     spots: list[Spot] | None
+    unasked: float | None
+    """The draft's log-probability of the least sure token that base was not asked about; None: there is none."""
     draft_logprobs: list[float]
     """The draft's own, of every token of its step: they come free."""
     tokens: int

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from specreason_graph.contract.errors import ConfigError, EndpointRefused
 from specreason_graph.endpoint.fields import number, optional, required
 from specreason_graph.endpoint.http import Http
-from specreason_graph.endpoint.protocol import Likelihood, Usage
+from specreason_graph.endpoint.protocol import Likelihood, Reading, Usage
 
 PROVEN = ("0.32.0",)
 """vLLM versions whose values equal `prompt_logprobs` (tests/endpoint/test_full_likelihood.py)."""
 
 _PATH = "/inference/v1/generate"
+_LIKELIEST = 2  # one of them is not the prompt's own token, of which there is a value in any case
 _GARBAGE = "not JSON compliant"  # vLLM's refusal where an uncomputed row happened to be infinite or no number
 
 
@@ -28,7 +29,7 @@ class FullLikelihood:
     proven: bool = False
 
     async def read(self, http: Http, model: str, prompt: Sequence[int]) -> Likelihood | None:
-        """Log-probability of each token of the prompt that had to be computed.
+        """How likely each token of the prompt is that had to be computed.
 
         None where the server can't tell this time: the rows of the cached part are whatever its memory held, and
         where that can't be written as JSON it refuses the whole answer.
@@ -43,7 +44,7 @@ class FullLikelihood:
             "sampling_params": {
                 "max_tokens": 1,
                 "temperature": 0,
-                "prompt_logprobs": 0,
+                "prompt_logprobs": _LIKELIEST,
                 "skip_reading_prefix_cache": False,
                 "detokenize": False,  # without it the engine dies of the rows that it did not compute
             },
@@ -70,12 +71,12 @@ class FullLikelihood:
         if len(rows) != len(prompt):
             raise http.malformed(f"{_PATH}: `prompt_logprobs` has {len(rows)} rows for {len(prompt)} tokens")
         # The row at `cached` is the output of a token that was not computed, and so are those before it.
-        logprobs = [
-            _logprob(http, row, token) if at > cached else None
+        readings = [
+            _reading(http, row, token) if at > cached else None
             for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
         ]
         read = required(http, _PATH, usage, "prompt_tokens", int)
-        return Likelihood(logprobs, Usage(read, cached, optional(http, _PATH, usage, "completion_tokens", int) or 0))
+        return Likelihood(readings, Usage(read, cached, optional(http, _PATH, usage, "completion_tokens", int) or 0))
 
     async def _check_version(self, http: Http) -> None:
         if self.proven:
@@ -90,7 +91,11 @@ class FullLikelihood:
         self.proven = True
 
 
-def _logprob(http: Http, row: object, token: int) -> float:
-    if not isinstance(row, dict) or not isinstance(entry := row.get(str(token)), dict):
+def _reading(http: Http, row: object, token: int) -> Reading:
+    if not isinstance(row, dict) or str(token) not in row:
         raise http.malformed(f"{_PATH}: `prompt_logprobs` has no row for a token of the prompt")
-    return number(http, entry.get("logprob"), "prompt_logprobs")
+    try:
+        logprobs = {int(one): number(http, entry["logprob"], "prompt_logprobs") for one, entry in row.items()}
+    except (KeyError, TypeError, ValueError):
+        raise http.malformed(f"{_PATH}: `prompt_logprobs` has a row of another shape") from None
+    return Reading(max(logprobs, key=logprobs.__getitem__), logprobs)

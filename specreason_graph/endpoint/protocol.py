@@ -131,9 +131,12 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Log-probability of each token of a prompt given those before it; None where it was not computed anew."""
+    """The distribution at each token of a prompt given those before it: that token's and the likeliest two.
 
-    logprobs: list[float | None]
+    None where it was not computed anew.
+    """
+
+    readings: list[Reading | None]
     usage: Usage
 
 
@@ -192,7 +195,7 @@ class Endpoint(Protocol):
         """Next-token log-probabilities behind each prompt, raw and over the whole vocabulary, in one request."""
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
-        """Log-probability of each token of one prompt that was not in the prefix cache.
+        """How likely each token of one prompt is that was not in the prefix cache.
 
         None unless configured, and where the server can't tell this time: `read` can.
         """

@@ -12,7 +12,7 @@ from specreason_graph.contract.state import Evidence, Spot, WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Encoded, Endpoint, Reading, Readings, Usage
 from specreason_graph.generation.ledger import encode_step
-from specreason_graph.judging.scoring import base_logprob, label_distribution, least_sure
+from specreason_graph.judging.scoring import base_logprob, label_distribution, least_sure, likeliest_but
 from specreason_graph.models.pair import JudgeRequest
 from specreason_graph.models.presets import Judge
 
@@ -80,6 +80,7 @@ def free_evidence(step: WrittenStep, tokens: Sequence[DraftedToken], place: int)
         label_mass=None,
         says_label=None,
         spots=None,
+        unasked=None,
         draft_logprobs=step["logprobs"],
         tokens=len(tokens),
         place=place,
@@ -100,16 +101,19 @@ async def ask(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken
     spots = _spots(inquiry, step, tokens)
     end = [token.id for at, token in spots.items() if at == len(ids)]
     whole = await base.likelihood(before.plus([*ids, *end])) if spots else None
-    exact = {} if whole is None else {at: whole.logprobs[len(before) + at] for at in spots}
-    unread = [at for at in spots if exact.get(at) is None]
+    found = {} if whole is None else {at: whole.readings[len(before) + at] for at in spots}
+    unread = [at for at in spots if found.get(at) is None]
     prompts = [before.plus(ids[:at]) for at in unread]
     if inquiry.request is not None and tokens:
         prompts.append(before.plus([*ids, *inquiry.request.suffix]))
     readings = await base.read(prompts) if prompts else Readings([], Usage())
     evidence = free_evidence(step, tokens, inquiry.place)
     if inquiry.judge.spots or spots:
-        read = dict(zip(unread, readings.items, strict=False))
-        evidence["spots"] = [_spot(token, exact.get(at), read.get(at)) for at, token in spots.items()]
+        found |= zip(unread, readings.items, strict=False)
+        evidence["spots"] = [_spot(at, token, found[at]) for at, token in spots.items()]
+        evidence["unasked"] = min(
+            (token.logprob or 0.0 for at, token in enumerate(tokens) if at not in spots), default=None
+        )
     if inquiry.request is not None and tokens:
         probs, evidence["says_label"] = label_distribution(readings.items[-1], inquiry.request.labels)
         evidence["label_probs"], evidence["label_mass"] = probs, sum(probs.values())
@@ -118,9 +122,10 @@ async def ask(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken
 
 def _spots(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken]) -> dict[int, DraftedToken]:
     """Where in the step base is asked how likely it finds what the draft wrote, in rising order."""
-    places = least_sure([token.logprob or 0.0 for token in tokens], inquiry.judge.spots)
+    judge = inquiry.judge
+    places = least_sure([token.logprob or 0.0 for token in tokens], judge.spots, judge.sure)
     spots = {at: tokens[at] for at in places}
-    if step["closes"] and (inquiry.judge.spots or not tokens):
+    if step["closes"] and (judge.spots or not tokens):
         closing, ends = step["closing"], inquiry.ends
         end = ends.get(step["ended_with"], ends[None])  # a call that may not be made any more is an end like others
         spots[len(tokens)] = DraftedToken(end, "", closing[1] if closing else None)
@@ -133,9 +138,16 @@ def agreement(drafted: str, own: str) -> float | None:
     return float(results[0][-1] == results[1][-1]) if all(results) else None
 
 
-def _spot(token: DraftedToken, exact: float | None, reading: Reading | None) -> Spot:
-    logprob, at_most = exact, False
-    if logprob is None:
-        assert reading is not None, "every spot is read in one way or the other"
-        logprob, at_most = base_logprob(reading, token.id)
-    return Spot(text=token.text, draft_logprob=token.logprob, base_logprob=logprob, at_most=at_most)
+def _spot(place: int, token: DraftedToken, reading: Reading | None) -> Spot:
+    assert reading is not None, "every spot is read in one way or the other"
+    logprob, at_most = base_logprob(reading, token.id)
+    other = likeliest_but(reading, token.id)
+    return Spot(
+        text=token.text,
+        place=place,
+        draft_logprob=token.logprob,
+        base_logprob=logprob,
+        at_most=at_most,
+        alternative=other and other[0],
+        lead=other and other[1] - logprob,
+    )

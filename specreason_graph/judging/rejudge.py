@@ -64,9 +64,12 @@ def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Ste
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
         )
-    asked = len(_spots(step)[0])
-    if asked < min(judge.spots, step["tokens"]):
-        raise ConfigError(f"spots: {judge.spots} are more than the {asked} that step {step['index']} was judged on")
+    asked, unasked = len(_spots(step)[0]), step["unasked"]
+    if asked < judge.spots and unasked is not None and unasked <= judge.sure:
+        raise ConfigError(
+            f"spots: step {step['index']} was judged on {asked}, and this judge asks for more: lower `spots` to "
+            f"{asked}, or take a judge whose `sure` is below {unasked:.3g}"
+        )
     return policy.decide(_asked_by(judge, step), before)
 
 
@@ -75,7 +78,7 @@ def _asked_by(judge: Judge, step: Step) -> Evidence:
     evidence = step.copy()
     if judge.spots:
         inner, end = _spots(step)
-        kept = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], judge.spots)
+        kept = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], judge.spots, judge.sure)
         evidence["spots"] = [*(inner[at] for at in kept), *end]
     return evidence
 

@@ -67,9 +67,10 @@ def decide_by_likelihood(spots: Sequence[Spot], *, threshold: float) -> Decision
     return (True, score, None) if score >= threshold else (False, score, "likelihood")
 
 
-def least_sure(logprobs: Sequence[float], count: int) -> list[int]:
-    """Places of the `count` lowest log-probabilities, in rising order of place."""
-    return sorted(sorted(range(len(logprobs)), key=logprobs.__getitem__)[:count])
+def least_sure(logprobs: Sequence[float], count: int, sure: float = 0.0) -> list[int]:
+    """Places of the `count` lowest log-probabilities up to `sure`, but of one at least; in rising order of place."""
+    lowest = sorted(range(len(logprobs)), key=logprobs.__getitem__)[:count]
+    return sorted(at for rank, at in enumerate(lowest) if not rank or logprobs[at] <= sure)
 
 
 def base_logprob(reading: Reading, token: int) -> tuple[float, bool]:
@@ -77,3 +78,9 @@ def base_logprob(reading: Reading, token: int) -> tuple[float, bool]:
     if token in reading.logprobs:
         return reading.logprobs[token], False
     return min(reading.logprobs.values()), True
+
+
+def likeliest_but(reading: Reading, token: int) -> tuple[int, float] | None:
+    """The likeliest of the listed tokens that is not this one, and its log-probability."""
+    others = [(logprob, -other) for other, logprob in reading.logprobs.items() if other != token]
+    return (-max(others)[1], max(others)[0]) if others else None

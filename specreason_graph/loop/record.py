@@ -108,6 +108,7 @@ def _evidence(verdict: Verdict | None, *, place: int) -> Evidence:
         label_mass=None,
         says_label=None,
         spots=None,
+        unasked=None,
         draft_logprobs=[],
         tokens=0,
         place=place,

@@ -47,14 +47,17 @@ def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[s
     return {
         "request_id": f"gen-{server.served}",
         "choices": [{"index": 0, "finish_reason": "length"}],
-        "prompt_logprobs": _rows(server.model, request.token_ids, sequence.hit),
+        "prompt_logprobs": _rows(
+            server.model, request.token_ids, sequence.hit, request.sampling_params.prompt_logprobs or 0
+        ),
         "usage": counts,
     }
 
 
-def _rows(model: ScriptedModel, prompt: Sequence[int], hit: int) -> list[dict[str, Any] | None]:
+def _rows(model: ScriptedModel, prompt: Sequence[int], hit: int, top: int) -> list[dict[str, Any] | None]:
     rows: list[dict[str, Any] | None] = [None]
     for at in range(1, len(prompt)):
-        logprob = next(model.speak(prompt[:at]))[1].logprob(prompt[at]) if at > hit else _NOT_COMPUTED
-        rows.append({str(prompt[at]): {"logprob": logprob, "rank": 1, "decoded_token": None}})
+        odds = next(model.speak(prompt[:at]))[1]
+        told = {token: odds.logprob(token) if at > hit else _NOT_COMPUTED for token in (prompt[at], *odds.top(top))}
+        rows.append({str(token): {"logprob": logprob, "decoded_token": None} for token, logprob in told.items()})
     return rows

@@ -55,6 +55,7 @@ def evidence(place: int) -> Evidence:
         label_mass=None,
         says_label=None,
         spots=None,
+        unasked=None,
         draft_logprobs=[],
         tokens=20,
         place=place,

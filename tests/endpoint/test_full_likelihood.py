@@ -55,14 +55,17 @@ async def read_behind_a_cached_question(engine: Engine) -> tuple[list[int], int,
 async def test_it_equals_reading_each_place(engine: Engine) -> None:
     """Guards policies: evidence means the same whichever way it was read."""
     prompt, start, likelihood = await read_behind_a_cached_question(engine)
-    places = [at for at in range(start, len(prompt)) if likelihood.logprobs[at] is not None]
+    places = [at for at in range(start, len(prompt)) if likelihood.readings[at] is not None]
     assert len(places) >= len(prompt) - start - 1
     readings = await engine.endpoint.read([prompt[:at] for at in places])
     seen = 0
     for at, reading in zip(places, readings.items, strict=True):
-        if prompt[at] in reading.logprobs:
-            seen += 1
-            assert likelihood.logprobs[at] == pytest.approx(reading.logprobs[prompt[at]], abs=engine.tolerance)
+        whole = likelihood.readings[at]
+        assert whole is not None
+        for token in whole.logprobs.keys() & reading.logprobs.keys():
+            assert whole.logprobs[token] == pytest.approx(reading.logprobs[token], abs=engine.tolerance)
+        seen += prompt[at] in reading.logprobs
+        assert len(whole.logprobs) >= 2, "the likeliest token beside the prompt's own is a part of the evidence"
     assert seen >= len(places) // 2
 
 
@@ -72,8 +75,8 @@ async def test_the_cached_part_is_not_computed_again_and_not_believed(engine: En
     cached = likelihood.usage.cached_tokens
     assert cached is not None
     assert start - engine.block <= cached <= start
-    assert likelihood.logprobs[: cached + 1] == [None] * (cached + 1)
-    assert None not in likelihood.logprobs[cached + 1 :]
+    assert likelihood.readings[: cached + 1] == [None] * (cached + 1)
+    assert None not in likelihood.readings[cached + 1 :]
 
 
 async def test_it_equals_a_full_recomputation(engine: Engine) -> None:
@@ -82,16 +85,16 @@ async def test_it_equals_a_full_recomputation(engine: Engine) -> None:
         pytest.skip("only a real engine computes anything")
     prompt, start, likelihood = await read_behind_a_cached_question(engine)
     key = engine.config.api_key.get_secret_value() if engine.config.api_key else ""
-    body = {"prompt": prompt, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
+    body = {"prompt": prompt, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 2}
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as client,
         client.post(f"{engine.config.base_url}/v1/completions", json=body) as response,
     ):
         rows = (await response.json())["choices"][0]["prompt_logprobs"]
     for at in range(start + 1, len(prompt)):
-        row = likelihood.logprobs[at]
-        if row is not None:
-            assert row == pytest.approx(rows[at][str(prompt[at])]["logprob"], abs=engine.tolerance)
+        reading = likelihood.readings[at]
+        for token, logprob in reading.logprobs.items() if reading is not None else ():
+            assert logprob == pytest.approx(rows[at][str(token)]["logprob"], abs=engine.tolerance)
 
 
 async def test_other_versions_are_refused() -> None:

@@ -11,7 +11,7 @@ LABELS = tuple("0123456789")
 
 
 def spot(text: str, base: float, draft: float | None = -0.5) -> Spot:
-    return Spot(text=text, draft_logprob=draft, base_logprob=base, at_most=False)
+    return Spot(text=text, draft_logprob=draft, base_logprob=base, at_most=False, place=0, alternative=None, lead=None)
 
 
 def evidence(
@@ -22,6 +22,7 @@ def evidence(
         label_mass=None if label_probs is None else sum(label_probs.values()),
         says_label=None if label_probs is None else True,
         spots=list(spots) or None,
+        unasked=None,
         draft_logprobs=list(own),
         tokens=len(list(own)),
         place=3,

@@ -29,7 +29,14 @@ def evidence(*spots: float, label_probs: dict[str, float] | None = None) -> Evid
         label_probs=label_probs,
         label_mass=None,
         says_label=None,
-        spots=[Spot(text="x", draft_logprob=-0.1, base_logprob=logprob, at_most=False) for logprob in spots] or None,
+        spots=[
+            Spot(
+                text="x", draft_logprob=-0.1, base_logprob=logprob, at_most=False, place=0, alternative=None, lead=None
+            )
+            for logprob in spots
+        ]
+        or None,
+        unasked=None,
         draft_logprobs=[-0.1, -0.3],
         tokens=len([-0.1, -0.3]),
         place=2,

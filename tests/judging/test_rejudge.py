@@ -84,7 +84,7 @@ async def test_fewer_spots_are_those_that_the_draft_was_least_sure_of(solve: Sol
 async def test_more_spots_than_were_asked_about_are_refused(solve: Solve) -> None:
     """Those that were not asked about would count as fine."""
     solved = await solve(base_script(), unsure_draft(), template="instruct", judge="likelihood", spots=2)
-    with pytest.raises(ConfigError, match="spots: 3 are more than the 2"):
+    with pytest.raises(ConfigError, match="judged on 2, and this judge asks for more"):
         rejudge(solved.steps, *judging("instruct", judge="likelihood", spots=3))
 
 

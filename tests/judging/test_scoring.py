@@ -64,7 +64,7 @@ def test_two_digit_and_superscript_tokens_are_no_labels() -> None:
 
 
 def spot(logprob: float) -> Spot:
-    return Spot(text="x", draft_logprob=-1.0, base_logprob=logprob, at_most=False)
+    return Spot(text="x", draft_logprob=-1.0, base_logprob=logprob, at_most=False, place=0, alternative=None, lead=None)
 
 
 @pytest.mark.parametrize(("lowest", "reason"), [(-2.0, None), (-2.01, "likelihood")])

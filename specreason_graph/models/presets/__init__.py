@@ -33,6 +33,9 @@ class Judge(BaseModel):
     labels: tuple[str, ...] = Field(default=(), description="Worst first; each must be one token behind the prefill")
     method: ScoreMethod = "greedy"
     spots: int = Field(default=0, ge=0, description="At how many of the draft's least sure tokens base is asked")
+    sure: float = Field(
+        default=0.0, le=0, description="Log-probability above which the draft is sure of a token, and base is not asked"
+    )
     end_threshold: float = Field(
         default=-2.0,
         le=0,

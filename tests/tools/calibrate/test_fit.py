@@ -45,6 +45,7 @@ def step(
             label_mass=None if label_probs is None else 1.0,
             says_label=None if label_probs is None else True,
             spots=spots,
+            unasked=None,
             draft_logprobs=[own] * length,
             tokens=len([own] * length),
             place=place,
@@ -55,7 +56,15 @@ def step(
     found = {
         "likelihood": evidence(
             spots=[
-                Spot(text=text, draft_logprob=own, base_logprob=logprob, at_most=False)
+                Spot(
+                    text=text,
+                    draft_logprob=own,
+                    base_logprob=logprob,
+                    at_most=False,
+                    place=0,
+                    alternative=None,
+                    lead=None,
+                )
                 for text, logprob in zip("1x", spots, strict=True)
             ]
         )
