@@ -54,6 +54,7 @@ def tokens_a_pass(texts: Sequence[str], proposed: int = PROPOSED) -> float:
 def expected_tokens(rate: float, proposed: int = PROPOSED) -> float:
     """Tokens a pass where each proposed token is accepted with the same probability, whatever came before.
 
-    Real texts are not so: what is easy comes in runs, so `tokens_a_pass` of a recorded text is the better figure.
+    Real texts are not so: what is hard comes in a row, each token a pass of its own, and a pass of easy ones gives no
+    more than all that was proposed. So `tokens_a_pass` of recorded texts is the better figure.
     """
     return sum(rate**n for n in range(proposed + 1))
