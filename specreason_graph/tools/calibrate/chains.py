@@ -79,7 +79,7 @@ class Chains:
         settings = self.settings.overridden(by=_SETTINGS)
         pairs = {settings.pair: self.pair}
         async with opened(state, settings, pairs, self.catalog, lambda _: None, {}) as run:
-            plan = await _finished(run, [])
+            plan = await finished(run, [])
             right = graded(problem, plan.text).right
             return Chain(problem=problem.id, base_right=right, steps=await self._steps(run, problem, plan, right=right))
 
@@ -88,7 +88,7 @@ class Chains:
         steps: list[LabelledStep] = []
         close = run.preset.wording(boxed=True).close
         while right and plan.text.strip() and len(run.steps) < run.settings.max_steps and has_room(run):
-            drafted, (own, rest) = await next_step(run, "draft"), _split(plan, run.preset.boundary)
+            drafted, (own, rest) = await next_step(run, "draft"), split(plan, run.preset.boundary)
             ids = own["ids"]
             last = not rest.text.strip() or bool(close and close in own["text"])
             if drafted["text"].strip() and not closes_loop(run, drafted["text"]):
@@ -118,13 +118,13 @@ class Chains:
             found[judge.name], _ = await ask(replace(run.inquiry(), judge=judge, request=request), drafted, tokens)
             found[judge.name]["agreement"] = agreement(drafted["text"], own["text"])
         same = drafted["text"] == own["text"]  # then what is behind it is known
-        after = rest if same else await _finished(run, [token.id for token in tokens], closed=drafted["closes"])
+        after = rest if same else await finished(run, [token.id for token in tokens], closed=drafted["closes"])
         text = "".join(step["text"] for step in run.steps) + drafted["text"] + after.text
         step = LabelledStep(text=drafted["text"], own=own["text"], fine=graded(problem, text).right, evidence=found)
         return after, step
 
 
-async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Passage:
+async def finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Passage:
     """What base writes behind a step, to the answer's end; nothing when an instruct model's turn is over."""
     if closed and run.preset.kind == "instruct":
         return Passage()
@@ -135,7 +135,7 @@ async def _finished(run: Run, step: Sequence[int], *, closed: bool = False) -> P
     return await collect(run.pair.base, prompt, bounds, run.sampling("regenerate"))
 
 
-def _split(plan: Passage, boundary: str) -> tuple[WrittenStep, Passage]:
+def split(plan: Passage, boundary: str) -> tuple[WrittenStep, Passage]:
     """The next step of a completion, and what follows it; the token that completes the boundary is its last."""
     step, rest = Passage(), Passage()
     for token in plan.tokens:
