@@ -3,12 +3,19 @@ written (Leviathan et al., arXiv 2211.17192). How many tokens such a pass gives,
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 PROPOSED = 5
 """Tokens that are proposed a pass: what the paper's SpecReason+Decode uses (section 5.1)."""
+
+
+_RATES = 10_000  # of acceptance that are tried for the one that gives so many tokens
 
 
 class Decoding(BaseModel):
@@ -19,6 +26,27 @@ class Decoding(BaseModel):
     tokens_a_pass: float = Field(ge=1, description="That a pass of base gives on average, its own one included")
     proposed: PositiveInt = Field(default=PROPOSED, description="Tokens proposed a pass")
 
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        if self.tokens_a_pass > self.proposed + 1:
+            raise ValueError(
+                f"a pass gives {self.proposed} proposed tokens and one of its own at most, not {self.tokens_a_pass:g}"
+            )
+        return self
+
+    @property
+    def beyond(self) -> float:
+        """Tokens that the pass in which a text ends gives behind its end, on average, and that are dropped.
+
+        Where passes differ, long ones are the likelier to have the end in them. How they differ is reckoned with
+        `expected_tokens`; if they come in runs, it is a little more.
+        """
+        at = bisect_left(
+            range(_RATES + 1), self.tokens_a_pass, key=lambda at: expected_tokens(at / _RATES, self.proposed)
+        )
+        rate = at / _RATES
+        return sum(n * rate**n for n in range(self.proposed + 1)) / self.tokens_a_pass
+
     def seconds_a_token(self, base_token: float, proposed_token: float) -> float:
         """From one of base's tokens to the next, on average.
 
@@ -27,6 +55,38 @@ class Decoding(BaseModel):
             proposed_token: seconds of a pass of the model that proposes; 0 for n-grams, which need none.
         """
         return (base_token + self.proposed * proposed_token) / self.tokens_a_pass
+
+
+class Counts(NamedTuple):
+    """What a server has counted of its speculative decoding since it was started."""
+
+    passes: int
+    """With proposals: n-grams that find nothing to propose are not among them, so their tokens a pass are fewer."""
+    proposed: int
+    """Tokens."""
+    accepted: int
+    """Tokens."""
+
+    @property
+    def decoding(self) -> Decoding | None:
+        """Means over these passes; None before the first."""
+        if not self.passes:
+            return None
+        return Decoding(tokens_a_pass=1 + self.accepted / self.passes, proposed=ceil(self.proposed / self.passes))
+
+
+_COUNTED = re.compile(
+    r"^vllm:spec_decode_num_(drafts|draft_tokens|accepted_tokens)_total(?:\{.*\})? (\S+)$", re.MULTILINE
+)
+
+
+def counts(metrics: str) -> Counts | None:
+    """What vLLM's `/metrics` tell, added up over its engines; None where it does not decode speculatively."""
+    found = dict.fromkeys(("drafts", "draft_tokens", "accepted_tokens"), 0)
+    lines = _COUNTED.findall(metrics)
+    for name, count in lines:
+        found[name] += int(float(count))
+    return Counts(*found.values()) if lines else None
 
 
 def passes(matches: str, proposed: int = PROPOSED) -> Iterator[int]:
