@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from specreason_graph.contract.config import PairConfig
+from specreason_graph.contract.settings import ROLES, Role
 from specreason_graph.tools.launch.check import check
 from specreason_graph.tools.launch.command import commands, pair_config
 from specreason_graph.tools.launch.plan import LaunchPlan
@@ -30,17 +31,33 @@ async def running(plan: LaunchPlan, on_progress: OnProgress = lambda _: None) ->
         EndpointError: a server ended, took too long to load, or can't do what is needed.
     """
     plan = prepared(plan)
+    async with serving(plan, ROLES, on_progress) as config:
+        yield config
+
+
+@asynccontextmanager
+async def serving(
+    plan: LaunchPlan, roles: Sequence[Role], on_progress: OnProgress = lambda _: None
+) -> AsyncIterator[PairConfig]:
+    """These servers of a plan that is `prepared`, as `running` does: so one can be restarted while the other stays.
+
+    Raises:
+        EndpointError: as `running`.
+    """
     config = pair_config(plan)
+    endpoints = {"base": config.base, "draft": config.draft}
     servers: list[Server] = []
     try:
         async with asyncio.TaskGroup() as group:
             watches: list[asyncio.Task[None]] = []
             try:
-                for command, endpoint in zip(commands(plan), (config.base, config.draft), strict=True):
+                for command in commands(plan):
+                    if command.role not in roles:
+                        continue
                     servers.append(Server(command, plan))
                     watches.append(group.create_task(servers[-1].watch()))
                     await servers[-1].loaded(on_progress)
-                    await check(command.role, endpoint)
+                    await check(command.role, endpoints[command.role])
                 yield config
             finally:
                 for watch in watches:

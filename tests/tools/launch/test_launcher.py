@@ -12,7 +12,7 @@ import pytest
 
 from specreason_graph import Pair
 from specreason_graph.contract.errors import ConfigError, EndpointError
-from specreason_graph.tools.launch import LaunchPlan, Progress, running
+from specreason_graph.tools.launch import LaunchPlan, Progress, prepared, running, serving
 
 from .processes import Processes
 
@@ -30,6 +30,20 @@ async def test_the_block_has_two_servers_that_answer_and_nothing_is_left_behind_
     phases = list(dict.fromkeys((progress.role, progress.phase) for progress in seen))
     assert phases.index(("base", "up")) < phases.index(("draft", "loading the weights"))
     assert phases[-1] == ("draft", "up")
+
+
+async def test_base_is_restarted_while_the_draft_stays(processes: Processes) -> None:
+    """As for another way of decoding: the plan's ports and key stay the same."""
+    plan = prepared(LaunchPlan(**processes.plan()))
+    async with serving(plan, ["draft"]):
+        draft = processes.alive("0.6B")
+        assert processes.alive("8B") == {}
+        for decode in (None, "ngram"):
+            async with serving(plan.model_copy(update={"decode": decode}), ["base"]) as config, Pair(config) as pair:
+                assert {card.name for card in (await pair.cards()).values()} == {"Qwen/Qwen3-8B", "Qwen/Qwen3-0.6B"}
+        assert processes.alive("8B") == {}
+        assert processes.alive("0.6B") == draft
+    assert processes.alive() == {}
 
 
 async def test_a_server_that_ends_ends_the_block_and_the_other_server(processes: Processes) -> None:
