@@ -1,14 +1,18 @@
 """When SpecReason pays: the speed-up over base alone that a pair's timings and its acceptance allow (docs/speed.md).
 
 A model of the loop and not a measurement. Every step costs one of four spans, by whether it and the one before it were
-accepted; their mean, weighted by how often each follows the other, is set against base's own step.
+accepted; their mean, weighted by how often each follows the other, is set against base's own step. Where base decodes
+speculatively, its tokens cost less, in its own reasoning, in its versions of steps and in hedges; a verdict does not,
+since it is one pass over a prompt.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from specreason_graph.tools.decoding import Decoding
 
 Mode = Literal["sequential", "look_ahead", "hedge", "both"]
 MODES: tuple[Mode, ...] = ("sequential", "look_ahead", "hedge", "both")
@@ -25,6 +29,22 @@ class Timings(BaseModel):
     draft_token: PositiveFloat = Field(description="From one of the draft's tokens to the next")
     draft_first: PositiveFloat = Field(description="From a request to the draft's first token")
     judge: PositiveFloat = Field(description="A judge's request: step and request are read, one token comes back")
+    beyond: NonNegativeFloat = Field(
+        default=0, description="Tokens behind a step's end that base's last pass gives as well; 0 at a token a pass"
+    )
+
+    def decoded(self, decoding: Decoding, proposed_token: float) -> Self:
+        """The same pair with speculative decoding inside base.
+
+        A request's first token still comes out of its prefill, alone, and reading what was proposed takes a pass no
+        longer: so it is on a GPU that has few sequences, and not on a CPU.
+
+        Args:
+            decoding: how base decodes.
+            proposed_token: seconds that proposing a token takes; 0 for n-grams.
+        """
+        token = decoding.seconds_a_token(self.base_token, proposed_token)
+        return self.model_copy(update={"base_token": token, "beyond": decoding.beyond})
 
 
 class Steps(BaseModel):
@@ -56,7 +76,7 @@ class Spans(NamedTuple):
 
 
 def speedup(timings: Timings, steps: Steps, mode: Mode) -> float:
-    """Wall-clock of base alone over the loop's, for long reasoning.
+    """Wall-clock of base alone over the loop's, for long reasoning; base decodes in both as the timings have it.
 
     Example:
         speedup(Timings(base_token=0.022, base_first=0.023, draft_token=0.003, draft_first=0.004, judge=0.028),
@@ -81,7 +101,7 @@ def least_acceptance(timings: Timings, mode: Mode, *, tokens: float = 23) -> flo
 def _spans(timings: Timings, steps: Steps, mode: Mode) -> Spans:
     draft = steps.drafted * timings.draft_token
     begun = timings.draft_first - timings.draft_token + draft  # a draft that needs a request
-    own = timings.base_first + (steps.written - 1) * timings.base_token  # base's version, likewise
+    own = timings.base_first + (steps.written - 1 + timings.beyond) * timings.base_token  # base's version, likewise
     judge = timings.judge
     # Behind an accept the draft has gone on, so a step is there when draft and judge have both had their time.
     behind_accept = max(draft, judge) if mode in ("look_ahead", "both") else begun + judge

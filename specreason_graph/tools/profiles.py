@@ -7,9 +7,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from specreason_graph.contract.settings import Role
+from specreason_graph.tools.decoding import PROPOSED
 from specreason_graph.tools.predict import Timings
 
 
@@ -26,6 +27,7 @@ class Profile(BaseModel):
     round_trip_ms: PositiveFloat
     per_sequence: PositiveFloat
     budget: PositiveInt
+    tokens_a_pass: float = Field(ge=1, le=PROPOSED + 1)
     source: dict[str, str]
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ LENGTHS = Lengths(opening=64, request=70, cue=2, answer=3)
 # Base prefills 1000 tokens a second and the draft 10,000; a round trip is 10 ms, a token 100 ms and 10 ms.
 ROUND = Profile(
     hardware="", base_ms=100, draft_ms=10, judge_ms=211, judge_tokens=101, round_trip_ms=10, per_sequence=0.01,
-    budget=2048, source={},
+    budget=2048, tokens_a_pass=5.0, source={},
 )  # fmt: skip
 ACCEPTED, REJECTED = TraceStep(16, 16, True), TraceStep(16, 16, False)
 ANSWER = 0.01 + 0.3  # and its prefill
