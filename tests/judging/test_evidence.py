@@ -21,6 +21,7 @@ def written(pieces: dict[str, float]) -> WrittenStep:
         logprobs=list(pieces.values()),
         starts=starts,
         cut=False,
+        loops=False,
         closes=False,
         closing=None,
         ended_with=None,

@@ -88,6 +88,23 @@ async def test_more_spots_than_were_asked_about_are_refused(solve: Solve) -> Non
         rejudge(solved.steps, *judging("instruct", judge="likelihood", spots=3))
 
 
+@pytest.mark.parametrize("tokenizers", ["aa", "ab"])
+async def test_a_judge_that_leaves_out_fewer_sure_tokens_is_refused_and_a_bolder_one_is_not(
+    solve: Solve, tokenizers: Any
+) -> None:
+    """Those that were not asked about would count as fine; those that are left out count for nothing."""
+    draft = ScriptedServer(
+        Script(STEPS, confidence=lambda said, token: 0.8 if token.strip().isdigit() else 0.99), tokenizer=tokenizers[1]
+    )
+    base = ScriptedServer(base_script(), tokenizer=tokenizers[0])
+    solved = await solve(base, draft, template="instruct", judge="likelihood")
+    judge, policy = judging("instruct", judge="likelihood")
+    bolder = judge.model_copy(update={"sure": -1.0})
+    assert rejudge(solved.steps, bolder, ScoreThreshold(bolder, -2.0))["would_accept"] == len(solved.steps)
+    with pytest.raises(ConfigError, match=r"judged on \d+, and this judge asks for more.* `sure` is below -0\.01"):
+        rejudge(solved.steps, judge.model_copy(update={"sure": 0.0}), policy)
+
+
 @pytest.mark.parametrize("tokenizers", ["aa", "ab", "ba"])
 async def test_where_every_token_was_asked_about_any_number_will_do(solve: Solve, tokenizers: Any) -> None:
     """Whichever of the two models makes more tokens of a step; else the run's own settings would be refused."""

@@ -13,6 +13,7 @@ from specreason_graph.judging.scoring import (
     label_distribution,
     label_score,
     least_sure,
+    likeliest_but,
 )
 
 LABELS = tuple("0123456789")
@@ -77,6 +78,21 @@ def test_least_sure_tokens_come_in_the_order_of_the_text() -> None:
     """One-slot servers then add only the tokens up to the next spot."""
     assert least_sure([-0.1, -5.0, -0.2, -3.0, 0.0], 3) == [1, 2, 3]
     assert least_sure([-0.1], 12) == [0]
+
+
+def test_tokens_that_the_draft_is_sure_of_are_left_out_but_for_one() -> None:
+    """A step without a single asked token would pass unread."""
+    assert least_sure([-0.01, -5.0, -0.05, -0.3, 0.0], 12, sure=-0.05) == [1, 2, 3]
+    assert least_sure([-0.01, -5.0, -0.05, -0.3, 0.0], 2, sure=-0.05) == [1, 3]
+    assert least_sure([-0.01, -0.02, 0.0], 12, sure=-0.05) == [1]
+    assert least_sure([], 12, sure=-0.05) == []
+
+
+def test_the_likeliest_other_token_and_how_likely_it_is() -> None:
+    reading = Reading(1, {1: -0.1, 2: -4.0, 3: -4.5})
+    assert likeliest_but(reading, 1) == (2, -4.0)
+    assert likeliest_but(reading, 2) == likeliest_but(reading, 9) == (1, -0.1)
+    assert likeliest_but(Reading(1, {1: -0.1}), 1) is None
 
 
 def test_a_token_below_the_listed_ones_is_at_most_the_last_of_them() -> None:

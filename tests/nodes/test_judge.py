@@ -1,5 +1,7 @@
 """Accept or reject, with a reason."""
 
+from math import log
+
 import pytest
 from conftest import Solve
 
@@ -49,6 +51,35 @@ async def test_likelihood_rejects_the_one_token_that_base_would_not_write(solve:
     worst = min(step["spots"], key=lambda spot: spot["base_logprob"])
     assert "1" in worst["text"]
     assert worst["at_most"] or worst["base_logprob"] < -2
+
+
+async def test_a_spot_tells_where_it_is_and_what_base_would_have_written(solve: Solve) -> None:
+    """Guards what is judged again, and what is shown of a run: without them a spot is a number without a place."""
+    base = ScriptedServer(Script(STEPS, answer="12"), template="instruct")
+    solved = await solve(base, Script(WRONG), judge="likelihood", template="instruct")
+    step, tokenizer = solved.steps[1], base.model.tokenizer
+    drafted = [tokenizer.spelling[token].decode() for token in tokenizer.encode(WRONG[1] + "\n\n")]
+    spots = step["spots"] or []
+    assert [drafted[spot["place"]] for spot in spots] == [spot["text"] for spot in spots]
+    assert [spot["place"] for spot in spots] == sorted(spot["place"] for spot in spots)
+    worst = min(spots, key=lambda spot: spot["base_logprob"])
+    assert tokenizer.spelling[worst["alternative"] or 0].decode() in STEPS[1]
+    assert worst["lead"] is not None
+    assert worst["lead"] > 2
+    assert all((spot["lead"] or 0) < 0 for spot in spots if spot["base_logprob"] > -0.1)
+
+
+@pytest.mark.parametrize("scale_out", [False, True], ids=["spot-by-spot", "from-one-prompt"])
+async def test_tokens_that_the_draft_is_sure_of_are_not_asked_about(solve: Solve, scale_out: bool) -> None:
+    """Guards the judge's cost; the record says what was left out, so that a bolder judge is refused there."""
+    unsure = {"2": 0.6, "=": 0.7}
+    draft = Script(STEPS, confidence=lambda said, token: unsure.get(token.strip(), 0.99))
+    base = ScriptedServer(Script(STEPS, answer="12"), template="instruct", scale_out=scale_out)
+    solved = await solve(base, draft, judge="likelihood", template="instruct")
+    asked = [[spot["text"].strip() for spot in step["spots"] or []] for step in solved.steps]
+    assert asked[1] == ["=", "2"]
+    assert [len(texts) for texts in asked] == [1, 2, 2], "one at least, and the end of the reasoning in any case"
+    assert [step["unasked"] for step in solved.steps] == pytest.approx([log(0.99)] * 3)
 
 
 async def test_likelihood_works_across_two_tokenizers(solve: Solve) -> None:
