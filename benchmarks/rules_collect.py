@@ -96,7 +96,7 @@ async def _contexts(run: Run, problem: Problem, plan: Passage) -> list[dict[str,
         own, rest = split(plan, run.preset.boundary)
         drafts = await _drafts(run)
         greedy = drafts["greedy"]
-        if not greedy["text"].strip() or closes_loop(run, greedy["text"]):
+        if not greedy["text"].strip() or closes_loop(run, greedy):
             found.append({"own": own["text"], "own_tokens": len(own["ids"]), "drafts": {}, "kept": None})
         else:
             context, after = await _context(run, problem, drafts, own, rest)

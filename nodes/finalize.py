@@ -32,6 +32,7 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     models = {role: card.name for role, card in (await run.pair.cards()).items()}
     message = reply(run.steps, run.usage(), run.clock.seconds(), models, ended, reasoning, answer)
     about = message.response_metadata["specreason"]
+    about["answer_loops"] = writing.loops
     if answer.whole and run.preset.goes_on_behind(calls=bool(answer.calls)):
         about["tokens"] = tokens(message, run.openings, await written(writing))
     return {"messages": [message], "specreason_answer": answer.text or None, "specreason_done": True}

@@ -82,12 +82,12 @@ async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], be
 
 
 def _at_sight(run: Run, drafted: WrittenStep) -> Decision | None:
-    """The decision on what needs no request: no step at all, or one more round of a loop."""
-    if not drafted["text"].strip():
+    """The decision on what needs no request: no step at all, a loop, or one more round of one."""
+    if not drafted["text"].strip() and not drafted["loops"]:
         if run.closed(drafted["ended_with"]) == "call":
             return _rejected("call")
         return None if drafted["closes"] and (run.steps or drafted["ended_with"]) else _rejected("empty")
-    return _rejected("loop") if closes_loop(run, drafted["text"]) else None
+    return _rejected("loop") if closes_loop(run, drafted) else None
 
 
 def _rejected(reason: RejectReason) -> Decision:
@@ -114,7 +114,8 @@ def _kept(run: Run, told: StepKept) -> Update:
 def _reject(run: Run, drafted: WrittenStep, verdict: Verdict) -> Update:
     run.bill.discarded("draft", len(drafted["ids"]))
     run.emit(StepRejected(event="step_rejected", index=len(run.steps), reason=verdict["reason"]))
-    stuck = verdict["reason"] == "loop" and was_handed_over(run)
+    # A step that is a loop by itself is the draft's trouble, however often: what is kept does not go in circles.
+    stuck = verdict["reason"] == "loop" and not drafted["loops"] and was_handed_over(run)
     return {
         "specreason_pending": Pending(drafted=drafted, verdict=verdict, status="rejected"),
         "specreason_ended": "loop" if stuck else None,

@@ -41,8 +41,8 @@ def _left_out(run: Run, written: WrittenStep, ended: Ended) -> Update:
 
 def _no_step(run: Run, written: WrittenStep, most: int) -> Ended | None:
     """Why the reasoning ends with what base wrote left out; None when it is a step."""
-    if written["text"].strip():
-        return "loop" if closes_loop(run, written["text"]) else None
+    if written["text"].strip() or written["loops"]:
+        return "loop" if closes_loop(run, written) else None
     if written["closes"]:
         return run.closed(written["ended_with"])
     if run.clock.left_to_reason() == 0:

@@ -92,7 +92,9 @@ class Settings(BaseModel):
     step_tokens: int = Field(default=512, ge=1, description="Tokens of one step before it is cut")
     max_steps: int = Field(default=500, ge=1, le=MAX_STEPS, description="Kept steps before the answer is forced")
     loop_detection: bool = Field(
-        default=True, description="Stop reasoning that goes in circles: the same steps told again and again"
+        default=True,
+        description="Stop what goes in circles: steps told again and again, and a step or an answer that tells "
+        "one phrase on and on",
     )
     deadline: float | None = Field(
         default=None,

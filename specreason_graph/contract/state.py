@@ -89,7 +89,9 @@ class WrittenStep(TypedDict):
     starts: list[int]
     """Where in the text each id begins, in characters; an id that ends inside a character has none of it."""
     cut: bool
-    """Ended by the token cap or the clock, not by a boundary: the next step goes on in mid-sentence."""
+    """Ended by the token cap, the clock or a loop, not by a boundary: the next step goes on in mid-sentence."""
+    loops: bool
+    """Cut since it went in circles; never kept."""
     closes: bool
     closing: list[float] | None
     """`[id, log-probability]` of the token that ended turn or reasoning."""

@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from specreason_graph.endpoint.protocol import FREE, End, Endpoint, Form, Marker, Sampling, Token, Usage
 from specreason_graph.endpoint.spelling import HALF
+from specreason_graph.generation.cycle import in_circles
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Passage:
     """The text of the `Closer` that ended it."""
     received: int = 0
     """Tokens that it had before it was trimmed."""
+    loops: bool = False
+    """Whether it was cut since it went in circles."""
 
     def add(self, token: Token) -> None:
         """Take one more token."""
@@ -132,8 +135,9 @@ async def collect(
     form: Form = FREE,
     on_text: Callable[[str], None] | None = None,
     into: Passage | None = None,
+    loop_tokens: int | None = None,
 ) -> Passage:
-    """Read one generation to its end, or to the bounds; what is cut ends with a whole character.
+    """Read one generation to its end, to the bounds, or to a loop; what is cut ends with a whole character.
 
     Args:
         endpoint: who writes.
@@ -145,6 +149,7 @@ async def collect(
         form: what it has to be like; its stops end it, and are kept.
         on_text: told of each new piece of text.
         into: where it is collected, for who has to know what there is of it when it fails.
+        loop_tokens: so many of one cycle cut it as a loop (`cycle.in_circles`); None: it may go on as it likes.
     """
     got = Passage() if into is None else into
     stream = endpoint.generate(prompt, max_tokens=bounds.tokens, sampling=sampling, close=close, form=form)
@@ -159,6 +164,9 @@ async def collect(
                     break
                 if on_text is not None and said.text:
                     on_text(said.text)
+                if in_circles(got.tokens, got.text, loop_tokens):
+                    got.loops = True
+                    break
     except TimeoutError:
         pass  # the clock, not the server: an endpoint's own timeout is an EndpointError
     if got.cut:

@@ -14,6 +14,7 @@ from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids, fingerprint_behind
 from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
 from specreason_graph.generation.bill import StreamCost
+from specreason_graph.generation.cycle import in_circles
 from specreason_graph.generation.passage import Bounds, Closer, Passage
 
 _BLANK_TRIES = 3
@@ -45,6 +46,8 @@ class Wanted:
     """Whether it goes on behind a boundary: the next step then begins without a request of its own."""
     closers: Sequence[Closer] = ()
     """Texts that close the reasoning, as `close` does."""
+    loop_tokens: int | None = None
+    """So many of one cycle cut a step as a loop (`cycle.in_circles`); None: nothing does."""
 
 
 class Stream:
@@ -101,7 +104,7 @@ class Stream:
         got = self._ready.popleft() if self._ready else self._opened()
         if len(got.tokens) > bounds.tokens:
             self._wasted += got.written - len(got.tokens)
-            got.end = None
+            got.end, got.loops = None, False  # told of this bound, it would have seen no loop
         if got.cut:
             self._wasted += got.trim(bounds.tokens)
             self._waste()  # what was written behind it goes on from another text
@@ -116,6 +119,7 @@ class Stream:
             logprobs=got.logprobs,
             starts=got.starts,
             cut=got.cut,
+            loops=got.loops,
             closes=got.end is not None and got.end.why in ("close", "end_of_turn"),
             closing=list(got.end.closing) if got.end and got.end.closing else None,
             ended_with=got.ended_with,
@@ -221,12 +225,14 @@ class Stream:
             self._closed = True
             self._whole()
             return
-        if boundary not in self._open.text[max(self._searched, before - len(boundary) + 1) :]:
-            return
-        self._searched = len(self._open.text)
-        self._blanks += 1
-        if self._open.text.strip() or self._blanks == _BLANK_TRIES:
-            self._open.end = End("boundary", Usage())
+        if boundary in self._open.text[max(self._searched, before - len(boundary) + 1) :]:
+            self._searched = len(self._open.text)
+            self._blanks += 1
+            if self._open.text.strip() or self._blanks == _BLANK_TRIES:
+                self._open.end = End("boundary", Usage())
+                self._whole()
+        elif in_circles(self._open.tokens, self._open.text, self._wanted.loop_tokens):
+            self._open.loops = self._closed = True
             self._whole()
 
     def _ended(self, end: End) -> None:

@@ -75,7 +75,7 @@ async def _write_call(writing: Writing, schemas: Mapping[str, Mapping[str, Any]]
     name, told = await _name(writing, list(schemas))
     if name is None:
         calls.cut = told.cut
-        error = _budget(run) if told.cut else _NOT_HELD
+        error = _why_cut(writing) if told.cut else _NOT_HELD
         if begun := told.text.partition('"')[0]:
             calls.invalid.append(invalid_tool_call(name=begun, args="", id=identity, error=error))
         return False
@@ -95,7 +95,7 @@ async def _write_call(writing: Writing, schemas: Mapping[str, Mapping[str, Any]]
         passage = await writing.write(Form(schema=schema), on_text=tell)
         said, fault = passage.text, "cut" if passage.cut else None
     calls.cut = fault == "cut"
-    problem = {"cut": _budget(run), "open": _NOT_HELD}[fault] if fault else wrong(said, schema)
+    problem = {"cut": _why_cut(writing), "open": _NOT_HELD}[fault] if fault else wrong(said, schema)
     if problem is not None:
         calls.invalid.append(invalid_tool_call(name=name, args=said, id=identity, error=problem))
         return False
@@ -116,7 +116,10 @@ async def _name(writing: Writing, names: Sequence[str]) -> tuple[str | None, Pas
     return texts[tried.text], tried
 
 
-def _budget(run: Run) -> str:
+def _why_cut(writing: Writing) -> str:
+    run = writing.run
+    if writing.loops:
+        return "cut: base went in circles (loop_detection: true)"
     if run.clock.left() == 0:
         return f"cut: the run's deadline passed ({run.settings.deadline:g} s)"
     return f"cut: the reply met its bound (answer_budget: {run.settings.answer_budget} tokens, or the model's context)"

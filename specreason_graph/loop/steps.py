@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from specreason_graph.contract.settings import Role
-from specreason_graph.contract.state import WrittenStep
+from specreason_graph.contract.state import Step, WrittenStep
 from specreason_graph.endpoint.protocol import Token
+from specreason_graph.generation.cycle import STEP_LOOP
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.generation.passage import Passage
 from specreason_graph.generation.stream import Wanted
@@ -63,6 +66,7 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
         logprobs=drafted["logprobs"][: len(begun)],
         starts=begun,
         cut=True,
+        loops=drafted["loops"],
         closes=False,
         closing=None,
         ended_with=None,
@@ -79,15 +83,22 @@ def without_call(run: Run, drafted: WrittenStep) -> WrittenStep:
     return WrittenStep(**{**drafted, "closes": False, "closing": None})
 
 
-def closes_loop(run: Run, text: str) -> bool:
-    """Whether a step with this text would go in circles."""
-    recent = [step["text"] for step in run.steps[-RECENT:]]
-    return run.settings.loop_detection and goes_in_circles([*recent, text])
+def closes_loop(run: Run, written: WrittenStep) -> bool:
+    """Whether a step is a loop by itself, or one more round of the steps before it."""
+    return written["loops"] or (run.settings.loop_detection and _is_one_more_round(run.steps, written["text"]))
 
 
 def was_handed_over(run: Run) -> bool:
-    """Whether base was already asked to write its way out of a loop."""
-    return any(step["reject_reason"] == "loop" for step in run.steps)
+    """Whether base was already asked to write the reasoning's way out of a loop.
+
+    Drafted steps that were loops by themselves do not count: of those the reasoning holds nothing.
+    """
+    looped = ((at, step["rejected_text"]) for at, step in enumerate(run.steps) if step["reject_reason"] == "loop")
+    return any(_is_one_more_round(run.steps[:at], text or "") for at, text in looped)
+
+
+def _is_one_more_round(steps: Sequence[Step], text: str) -> bool:
+    return goes_in_circles([*(step["text"] for step in steps[-RECENT:]), text])
 
 
 async def _wanted(run: Run, role: Role, *, goes_on: bool) -> Wanted:
@@ -101,4 +112,5 @@ async def _wanted(run: Run, role: Role, *, goes_on: bool) -> Wanted:
         room=room(run, role),
         goes_on=goes_on,
         closers=await run.pair.closers(role, run.preset, run.settings.callable_tools, boxed=run.settings.boxed),
+        loop_tokens=STEP_LOOP if run.settings.loop_detection else None,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import FREE, Form, Marker, Usage
+from specreason_graph.generation.cycle import ANSWER_LOOP
 from specreason_graph.generation.passage import Bounds, Closer, Passage, collect
 from specreason_graph.loop.run import Run
 
@@ -27,6 +28,8 @@ class Writing:
     """What was added behind the reasoning."""
     tokens: int = 0
     """That the model has written, thrown away ones included."""
+    loops: bool = False
+    """Whether the model was cut since it went in circles."""
     _requests: int = field(default=0, init=False)
 
     async def give(self, text: str, *, of_format: bool = False) -> None:
@@ -76,12 +79,14 @@ class Writing:
                 form=form,
                 on_text=on_text,
                 into=passage,
+                loop_tokens=ANSWER_LOOP if self.run.settings.loop_detection else None,
             )
         finally:
             counted = passage.end is not None and passage.end.usage.prompt_tokens > 0  # by the server
             usage = passage.end.usage if passage.end and counted else Usage(len(self.prompt), None, passage.received)
             self.tokens += usage.completion_tokens
             self.run.bill.used(self.role, [usage], time.perf_counter() - began)
+        self.loops = self.loops or passage.loops
         if passage.ended_with is None and passage.end is not None and passage.end.why == "close":
             passage.ended_with = next(it.text for it in closers if it.is_one_token)  # the server stopped by itself
         return passage

@@ -142,6 +142,12 @@ def _reader(schema: Any) -> Callable[[str], Any]:
 
 def _answer(message: AIMessage, read: Callable[[str], Any]) -> Any:
     run = message.response_metadata.get("specreason", {})
+    if message.response_metadata.get("finish_reason") == "length" and run.get("answer_loops"):
+        raise AnswerCut(
+            f"loop_detection: the answer went in circles, and was cut after {run['answer_tokens']} tokens; a schema "
+            "with less room for it helps (maxLength, maxItems), or another seed",
+            message.text,
+        )
     if message.response_metadata.get("finish_reason") == "length":
         raise AnswerCut(
             f"answer_budget: the answer ended after {run.get('answer_tokens', 'all its')} tokens, before it was whole; "

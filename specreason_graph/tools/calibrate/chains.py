@@ -91,7 +91,7 @@ class Chains:
             drafted, (own, rest) = await next_step(run, "draft"), split(plan, run.preset.boundary)
             ids = own["ids"]
             last = not rest.text.strip() or bool(close and close in own["text"])
-            if drafted["text"].strip() and not closes_loop(run, drafted["text"]):
+            if drafted["text"].strip() and not closes_loop(run, drafted):
                 tokens = await as_base_reads(run.pair.base, drafted, same_tokenizer=run.same_tokenizer)
                 after, step = await self._labelled(run, problem, drafted, tokens, own, rest)
                 steps.append(step)
@@ -132,6 +132,7 @@ async def finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Pa
     tokens = run.settings.answer_budget + (0 if closed else run.settings.reasoning_budget - run.reasoning_tokens())
     prompt = [*run.ledger("base"), *step, *cue]
     bounds = Bounds(min(tokens, run.contexts["base"] - len(prompt)))
+    # No loop is cut: what a step is measured by is base as it is.
     return await collect(run.pair.base, prompt, bounds, run.sampling("regenerate"))
 
 
@@ -147,6 +148,7 @@ def split(plan: Passage, boundary: str) -> tuple[WrittenStep, Passage]:
         logprobs=step.logprobs,
         starts=step.starts,
         cut=False,
+        loops=False,
         closes=not rest.tokens,
         closing=None,
         ended_with=None,
