@@ -1,0 +1,293 @@
+"""Rules of acceptance, tried offline on what `rules_collect.py` has collected.
+
+    python benchmarks/rules.py runs/rules.jsonl [--json] [--tokens accepted_tokens.json]
+
+Every rule sees the same contexts: beginnings of reasoning from which base comes to the right answer. Told of each is
+how many steps it keeps of the draft, which share of the tokens that then stand there are the draft's, and how many of
+the steps that it keeps are bad (base comes to the right answer no longer). Intervals are of 95 %, over problems.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.judging.scoring import least_sure
+from specreason_graph.tools.bench.journal import read_journal
+from specreason_graph.tools.decoding import PROPOSED, tokens_a_pass
+
+Context = dict[str, Any]
+Draft = dict[str, Any]
+
+SPOTS = 12
+_RESULT = frozenset("0123456789+-*/=<>^%")
+_DRAWS = 2000
+
+
+class Kept(NamedTuple):
+    """What a rule keeps of the draft in one context."""
+
+    tokens: int
+    fine: bool | None
+    """None: nobody tried it, which is so of drafts that no rule was thought to keep."""
+    of: int
+    """Tokens that then stand there: those, and base's own where the rest of the step is base's."""
+    whole: bool
+
+
+Rule = Callable[[Context], Kept | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule came to."""
+
+    steps: float
+    """Share of the contexts in which a whole step of the draft is kept."""
+    tokens: float
+    """Share of all tokens that then stand there."""
+    bad: float
+    """Share of what is kept that is bad; and in absolute terms, `lost`: of all contexts."""
+    lost: float
+    lost_interval: tuple[float, float]
+    unknown: int
+
+
+def asked(draft: Draft, spots: int = SPOTS, sure: float = 0.0) -> list[dict[str, Any]]:
+    """The spots that the likelihood judge would have asked about, the end included."""
+    inner = [spot for spot in draft["spots"] if spot["place"] < draft["tokens"]]
+    places = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], spots, sure)
+    return [*(inner[at] for at in places), *(spot for spot in draft["spots"] if spot["place"] >= draft["tokens"])]
+
+
+def lowest(draft: Draft) -> float:
+    """The likelihood judge's score."""
+    return min((spot["base_logprob"] for spot in asked(draft, sure=-0.05)), default=-inf)
+
+
+def _is_result(spot: dict[str, Any]) -> bool:
+    return not _RESULT.isdisjoint(spot["text"])
+
+
+def kept(draft: Draft) -> Kept:
+    """The whole of a draft."""
+    return Kept(draft["tokens"], draft["fine"], draft["tokens"], True)
+
+
+def likelihood(threshold: float) -> Rule:
+    """Today's: no asked token less likely than the threshold."""
+    return lambda c: kept(c["drafts"]["greedy"]) if lowest(c["drafts"]["greedy"]) >= threshold else None
+
+
+def likeliest_of(threshold: float, *, greedy_first: bool) -> Rule:
+    """Of several drafts the one that base finds likeliest; or that only where the greedy one is rejected."""
+
+    def rule(context: Context) -> Kept | None:
+        drafts = {kind: draft for kind, draft in context["drafts"].items() if kind != "first"}
+        if greedy_first and lowest(drafts["greedy"]) >= threshold:
+            return kept(drafts["greedy"])
+        best = max(drafts, key=lambda kind: lowest(drafts[kind]))
+        return kept(drafts[best]) if lowest(drafts[best]) >= threshold else None
+
+    return rule
+
+
+def first_by_base(threshold: float) -> Rule:
+    """The draft goes on behind base's own first token."""
+
+    def rule(context: Context) -> Kept | None:
+        draft = context["drafts"].get("first", context["drafts"]["greedy"])
+        return kept(draft) if lowest(draft) >= threshold else None
+
+    return rule
+
+
+def lead(nats: float, certain: float, *, words: bool = True) -> Rule:
+    """Rejected only where base is nearly certain of another token, at least so far ahead; words count or not."""
+
+    def rule(context: Context) -> Kept | None:
+        draft = context["drafts"]["greedy"]
+        for spot in asked(draft, sure=-0.05):
+            ahead = spot["lead"] or -inf
+            if ahead >= nats and spot["base_logprob"] + ahead >= log(certain) and (words or _is_result(spot)):
+                return None
+        return kept(draft)
+
+    return rule
+
+
+def gap(threshold: float) -> Rule:
+    """Base's log-probability less the draft's own, at every asked token."""
+
+    def rule(context: Context) -> Kept | None:
+        draft = context["drafts"]["greedy"]
+        gaps = [spot["base_logprob"] - (spot["draft_logprob"] or 0.0) for spot in asked(draft, sure=-0.05)]
+        return kept(draft) if min(gaps, default=0.0) >= threshold else None
+
+    return rule
+
+
+def sure_of_first(threshold: float, certain: float) -> Rule:
+    """Today's, but no draft where base is torn on the step's first token."""
+
+    def rule(context: Context) -> Kept | None:
+        first = next(spot for spot in context["drafts"]["greedy"]["spots"] if spot["place"] == 0)
+        top = max(first["base_logprob"], first["base_logprob"] + (first["lead"] or 0.0))
+        return likelihood(threshold)(context) if exp(top) >= certain else None
+
+    return rule
+
+
+def salvage(threshold: float, least: int, *, results_only: bool) -> Rule:
+    """Today's; of a rejected step its beginning up to the first token that failed, from `least` tokens on."""
+
+    def rule(context: Context) -> Kept | None:
+        whole, beginning = likelihood(threshold)(context), context["kept"]
+        if whole is not None or beginning is None or beginning["tokens"] < least:
+            return whole
+        failing = next(s for s in context["drafts"]["greedy"]["spots"] if s["place"] == beginning["tokens"])
+        if results_only and not _is_result(failing):
+            return None
+        rest = len(beginning["goes_on"].split("\n\n")[0]) // 4
+        return Kept(beginning["tokens"], beginning["fine"], beginning["tokens"] + rest, False)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    **{f"likelihood {at:g}": likelihood(at) for at in (-1.0, -1.5, -2.0, -2.5, -3.0, -4.0)},
+    **{f"likeliest of 4, {at:g}": likeliest_of(at, greedy_first=False) for at in (-1.0, -1.5, -2.0, -2.5)},
+    **{f"greedy, then likeliest of 3, {at:g}": likeliest_of(at, greedy_first=True) for at in (-1.5, -2.0, -2.5)},
+    **{f"base's first token, {at:g}": first_by_base(at) for at in (-1.5, -2.0, -2.5)},
+    **{f"lead {n:g}, certain {p:g}": lead(n, p) for n in (1.5, 2.0, 3.0) for p in (0.5, 0.7, 0.9)},
+    **{f"lead {n:g}, certain {p:g}, results only": lead(n, p, words=False) for n in (1.0, 2.0) for p in (0.5, 0.8)},
+    **{f"gap {at:g}": gap(at) for at in (-1.0, -1.5, -2.0, -2.5, -3.0)},
+    **{f"likelihood -2, base sure of the first token at {p:g}": sure_of_first(-2.0, p) for p in (0.3, 0.5, 0.7)},
+    "salvage from 4 tokens": salvage(-2.0, 4, results_only=False),
+    "salvage from 8 tokens": salvage(-2.0, 8, results_only=False),
+    "salvage from 16 tokens": salvage(-2.0, 16, results_only=False),
+    "salvage before results": salvage(-2.0, 4, results_only=True),
+    "everything": likelihood(-inf),
+}
+
+
+def tried(rule: Rule, problems: Sequence[Sequence[Context]]) -> Found:
+    """A rule on all contexts; those without a draft that could be kept count as rejected."""
+    rows = [[_row(rule, context) for context in contexts] for contexts in problems]
+    flat = [row for group in rows for row in group]
+    random, losses = Random(0), []
+    for _ in range(_DRAWS):
+        drawn = [row for group in random.choices(rows, k=len(rows)) for row in group]
+        losses.append(sum(row.bad for row in drawn) / len(drawn))
+    losses.sort()
+    number = sum(row.any for row in flat)
+    bad = sum(row.bad for row in flat)
+    return Found(
+        steps=sum(row.whole for row in flat) / len(flat),
+        tokens=sum(row.draft for row in flat) / sum(row.all for row in flat),
+        bad=bad / number if number else 0.0,
+        lost=bad / len(flat),
+        lost_interval=(losses[int(0.025 * _DRAWS)], losses[int(0.975 * _DRAWS)]),
+        unknown=sum(row.unknown for row in flat),
+    )
+
+
+class _Row(NamedTuple):
+    draft: int
+    all: int
+    whole: bool
+    any: bool
+    bad: bool
+    unknown: bool
+
+
+def _row(rule: Rule, context: Context) -> _Row:
+    found = rule(context) if context["drafts"] else None
+    if found is None:
+        return _Row(0, context["own_tokens"], False, False, False, False)
+    return _Row(found.tokens, found.of, found.whole, True, found.fine is False, found.fine is None)
+
+
+def bounds(problems: Sequence[Sequence[Context]], threshold: float = -2.0) -> dict[str, dict[str, float]]:
+    """Of bounds for sure tokens: tokens asked a step, and the share of decisions that differ from asking all 12."""
+    drafts = [context["drafts"]["greedy"] for contexts in problems for context in contexts if context["drafts"]]
+
+    def decided(draft: Draft, sure: float) -> bool:
+        return all(spot["base_logprob"] >= threshold for spot in asked(draft, sure=sure))
+
+    return {
+        f"{sure:g}": {
+            "spots": sum(len(asked(draft, sure=sure)) for draft in drafts) / len(drafts),
+            "changed": sum(decided(draft, sure) != decided(draft, 0.0) for draft in drafts),
+            "of": len(drafts),
+        }
+        for sure in (0.0, -0.01, -0.02, -0.05, -0.1, -0.2)
+    }
+
+
+def main(
+    journal: Annotated[Path, typer.Argument(help="What rules_collect.py wrote")],
+    tokens: Annotated[Path | None, typer.Option(help="Write where the draft would have written base's text")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
+) -> None:
+    """Try every rule."""
+    try:
+        about, records = read_journal(journal)
+    except SpecReasonError as error:
+        raise typer.BadParameter(str(error)) from None
+    problems = [record["contexts"] for record in records if record["contexts"]]
+    texts = [record["matches"] for record in records]
+    if tokens is not None:
+        what = {name: about[name] for name in ("base_model", "draft_model", "preset")}
+        told = {"about": {**what, "problems": len(texts)}, "proposed": PROPOSED, "runs": texts}
+        tokens.write_text(json.dumps(told) + "\n")
+    found = {name: tried(rule, problems) for name, rule in RULES.items()}
+    results = {
+        "problems": len(problems),
+        "contexts": sum(map(len, problems)),
+        "rules": {
+            name: {
+                "steps": one.steps, "tokens": one.tokens, "bad": one.bad, "lost": one.lost,
+                "lost_interval": one.lost_interval, "unknown": one.unknown,
+            } for name, one in found.items()
+        },
+        "sure": bounds(problems),
+        "decode": {"matches": _share(texts), "tokens_a_pass": tokens_a_pass(texts), "proposed": PROPOSED},
+    }  # fmt: skip
+    if as_json:
+        print(json.dumps(results))
+        return
+    _show(results)
+
+
+def _share(texts: Sequence[str]) -> float:
+    return sum(text.count("1") for text in texts) / sum(map(len, texts))
+
+
+def _show(results: dict[str, Any]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 140)  # a pipe has no width of its own
+    table = Table("rule", "steps kept", "tokens by draft", "bad of kept", "bad of all", "95 %", "not tried")
+    for name, one in results["rules"].items():
+        low, high = one["lost_interval"]
+        shares = (f"{100 * one[key]:.0f} %" for key in ("steps", "tokens", "bad"))
+        table.add_row(
+            name, *shares, f"{100 * one['lost']:.1f} %", f"{100 * low:.0f} to {100 * high:.0f}", str(one["unknown"])
+        )
+    console.print(f"{results['contexts']} contexts of {results['problems']} problems")
+    console.print(table)
+    console.print(results["sure"], results["decode"])
+
+
+if __name__ == "__main__":
+    typer.run(main)
