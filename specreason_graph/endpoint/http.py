@@ -66,6 +66,11 @@ class Http:
         async with self._open("GET", path, None) as response:
             return await self._json(response)
 
+    async def text(self, path: str) -> str:
+        """GET plain text."""
+        async with self._open("GET", path, None) as response:
+            return await response.text(errors="replace")
+
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """POST a JSON document, and the answer's."""
         async with self._open("POST", path, body) as response:

@@ -10,7 +10,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from specreason_graph.contract.settings import Role
-from specreason_graph.tools.decoding import PROPOSED
+from specreason_graph.tools.decoding import PROPOSED, Decoding
+from specreason_graph.tools.forecast import Speculation
 from specreason_graph.tools.predict import Timings
 
 
@@ -60,6 +61,13 @@ class Profile(BaseModel):
             draft_first=self._first("draft"),
             judge=self.judge_ms / 1000,
         )
+
+    @property
+    def speculation(self) -> Speculation:
+        """Speculative decoding inside base, the draft proposing."""
+        source = "of this profile: derived from the paper's ranges, so roughly"
+        decoding = Decoding(tokens_a_pass=self.tokens_a_pass)
+        return Speculation(decoding, self.step("draft"), "`--decode draft_model`", source)
 
     def _first(self, role: Role) -> float:
         return self.round_trip + self.step(role) + _HALF_A_BLOCK / self.prompt_tokens_per_second(role)

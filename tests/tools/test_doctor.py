@@ -10,6 +10,7 @@ from specreason_graph.judging.catalog import builtin
 from specreason_graph.models.presets import Judge
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer, scripted_pair
 from specreason_graph.tools.doctor import Check, Diagnosis, diagnose
+from specreason_graph.tools.forecast import Speculation
 
 STEP = "There are 3 cows of 4 legs each, so 3 * 4 = 12 legs."
 PACES = {"base": Pace(seconds_per_token=0.01), "draft": Pace()}
@@ -223,10 +224,47 @@ async def test_a_judge_that_says_no_label_is_warned_of() -> None:
 async def test_a_draft_that_writes_nothing_is_wrong() -> None:
     diagnosis = await examined(draft=server("draft", Script(lambda _: "")))
     assert of(diagnosis, "wrong") == {("draft step", None)}
-    assert {("decoding", "draft"), ("cost ratio", None), ("judge call", None)} == of(diagnosis, "skipped")
+    left_out = {("decoding", "draft"), ("cost ratio", None), ("speculation", None), ("judge call", None)}
+    assert left_out == of(diagnosis, "skipped")
 
 
 async def test_a_draft_that_is_hardly_faster_is_warned_of() -> None:
     diagnosis = await examined(draft=server("draft", pace=PACES["base"]))
     assert "can't win" in line(diagnosis, "cost ratio").found
     assert of(diagnosis, "warn") == {("cost ratio", None)}
+
+
+async def test_the_draft_is_tried_as_a_decoder_of_base() -> None:
+    """At each of base's tokens, whether the draft would have written it: two that say the same always would."""
+    diagnosis = await examined()
+    assert isinstance(diagnosis.speculation, Speculation)
+    assert diagnosis.speculation.decoding.tokens_a_pass > 4
+    assert "roughly estimated" in line(diagnosis, "speculation").found
+    other = await examined(draft=server("draft", Script(["So there are 12.", "The end."])))
+    assert isinstance(other.speculation, Speculation)
+    assert other.speculation.decoding.tokens_a_pass < 2
+
+
+async def test_a_draft_of_another_tokenizer_is_no_decoder() -> None:
+    diagnosis = await examined(draft=server("draft", tokenizer="b"))
+    assert "another tokenizer" in str(diagnosis.speculation)
+    assert line(diagnosis, "speculation").state == "ok"
+
+
+async def test_what_bases_server_counts_of_its_decoding_is_believed() -> None:
+    """And base alone is reckoned back from it: a pass as long as it takes, for one token instead of four."""
+    diagnosis = await examined(server("base", decodes=3))
+    assert isinstance(diagnosis.speculation, Speculation)
+    assert diagnosis.speculation.decoding.tokens_a_pass == pytest.approx(4, abs=0.3)
+    assert diagnosis.speculation.decoding.proposed == 3
+    assert "counted by base's server" in diagnosis.speculation.source
+    assert diagnosis.timings is not None
+    assert diagnosis.timings.base_token * diagnosis.rates["base"] == pytest.approx(4, abs=0.4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "overlap"),
+    [({}, "both"), ({"hedge": False}, "look_ahead"), ({"look_ahead": False, "hedge": False}, "sequential")],
+)
+async def test_the_overlap_is_that_of_a_run(settings: dict[str, Any], overlap: str) -> None:
+    assert (await examined(**settings)).overlap == overlap

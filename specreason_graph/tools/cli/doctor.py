@@ -16,10 +16,13 @@ from rich.text import Text
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import builtin
+from specreason_graph.tools.cli.forecast import as_json as forecast_as_json
+from specreason_graph.tools.cli.forecast import show
 from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_settings
 from specreason_graph.tools.cli.problems import PROBLEMS
 from specreason_graph.tools.doctor import Check, Diagnosis, JudgeCall, diagnose
 from specreason_graph.tools.doctor.check import State
+from specreason_graph.tools.forecast import TOKENS, Forecast, forecast
 
 _MARKS: dict[State, tuple[str, str]] = {
     "ok": ("✓", "green"),
@@ -27,6 +30,7 @@ _MARKS: dict[State, tuple[str, str]] = {
     "wrong": ("✗", "red"),
     "skipped": ("·", "dim"),
 }
+_NOTHING = dict.fromkeys(("modes", "advice", "acceptance", "overlap", "decode"))  # where there are no timings
 _BAR = 30  # characters of probability 1
 
 
@@ -57,7 +61,15 @@ def doctor(
 
 def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
     checks = [check._asdict() for check in diagnosis.checks]
-    return {"checks": checks, "step": diagnosis.step, "judge": diagnosis.judge, "ok": diagnosis.ok}
+    found = {"checks": checks, "step": diagnosis.step, "judge": diagnosis.judge, "ok": diagnosis.ok}
+    expected = _expected(diagnosis)
+    return found | (_NOTHING if expected is None else forecast_as_json(expected, diagnosis.speculation))
+
+
+def _expected(diagnosis: Diagnosis) -> Forecast | None:
+    if diagnosis.timings is None:
+        return None
+    return forecast(diagnosis.timings, diagnosis.speculation, overlap=diagnosis.overlap)
 
 
 def _print(console: Console, diagnosis: Diagnosis) -> None:
@@ -72,6 +84,9 @@ def _print(console: Console, diagnosis: Diagnosis) -> None:
         console.print(*_evidence(diagnosis.judge), sep="\n")
     count = {state: sum(check.state == state for check in diagnosis.checks) for state in _MARKS}
     console.print(f"\n{count['ok']} right, {count['wrong']} wrong, {count['warn']} to look at", style="bold")
+    if (expected := _expected(diagnosis)) is not None:
+        console.rule("what is faster here", align="left", style="dim")
+        show(console, expected, TOKENS, diagnosis.speculation)
 
 
 def _table(checks: Sequence[Check]) -> Table:

@@ -10,10 +10,12 @@ from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.models.pair import Pair
-from specreason_graph.tools.doctor import reasoning, servers, speed
+from specreason_graph.tools.doctor import reasoning, servers, speculation, speed
 from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Check, Probe, checked
 from specreason_graph.tools.doctor.trial import DraftedStep, JudgeCall, Trial
+from specreason_graph.tools.forecast import Speculation
+from specreason_graph.tools.predict import Mode, Timings
 
 __all__ = ["Check", "Diagnosis", "DraftedStep", "JudgeCall", "diagnose"]
 
@@ -31,11 +33,30 @@ class Diagnosis(NamedTuple):
     """Seconds of a call of one token with its prompt in the prefix cache, where that was measured."""
     rates: dict[Role, float]
     """Tokens a second of one stream, likewise."""
+    base_pass: float | None
+    """Seconds of a pass of base, likewise; with speculative decoding, what it takes to propose is in it."""
+    speculation: Speculation | str
+    """How base decodes speculatively or would, or why that is not to be had."""
+    overlap: Mode
+    """What a run on this pair does at the same time."""
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong; warnings may be there."""
         return all(check.state != "wrong" for check in self.checks)
+
+    @property
+    def timings(self) -> Timings | None:
+        """For the formula, base decoding a token a pass; None where one of them could not be measured."""
+        if self.base_pass is None or "draft" not in self.rates or self.judge is None:
+            return None
+        return Timings(
+            base_token=self.base_pass,
+            base_first=self.latency["base"],
+            draft_token=1 / self.rates["draft"],
+            draft_first=self.latency["draft"],
+            judge=self.judge["seconds"],
+        )
 
 
 async def diagnose(
@@ -57,7 +78,8 @@ async def diagnose(
         for probe in _plan(case, trial):
             looking(f"{probe.role or 'pair'}: {probe.name}")
             checks.append(await checked(probe, checks))
-    return Diagnosis(checks, trial.step, trial.judged, case.latency, case.rates)
+    found = case.latency, case.rates, case.base_pass, case.speculation, case.overlap
+    return Diagnosis(checks, trial.step, trial.judged, *found)
 
 
 def _plan(case: Case, trial: Trial) -> Iterator[Probe]:
@@ -74,6 +96,7 @@ def _plan(case: Case, trial: Trial) -> Iterator[Probe]:
     yield Probe("labels", None, partial(reasoning.labels, case), needs=["template", "judge"])
     yield Probe("tokenizers", None, partial(reasoning.tokenizers, case), needs=["model"])
     yield Probe("cost ratio", None, partial(speed.cost_ratio, case), needs=["decoding"])
+    yield Probe("speculation", None, partial(speculation.speculation, case), needs=["decoding", "tokenizers"])
     yield Probe("draft step", None, trial.draft, needs=_STEP_NEEDS)
     yield Probe("judge call", None, trial.judge, needs=["draft step", "top log-probs"])
 

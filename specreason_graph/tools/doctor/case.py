@@ -12,6 +12,9 @@ from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.opened import preset_of
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
+from specreason_graph.tools.decoding import Counts
+from specreason_graph.tools.forecast import Speculation
+from specreason_graph.tools.predict import Mode
 
 
 @dataclass(slots=True)
@@ -28,6 +31,14 @@ class Case:
     """Seconds that a call of one token takes with its prompt in the prefix cache."""
     rates: dict[Role, float] = field(default_factory=dict)
     """Tokens that one stream decodes a second."""
+    written: list[int] = field(default_factory=list)
+    """Ids that base wrote when its rate was measured."""
+    base_pass: float | None = None
+    """Seconds of a pass of base then."""
+    counts: Counts | None = None
+    """What base's server had counted of its speculative decoding then."""
+    speculation: Speculation | str = "it was not looked at"
+    """How base decodes speculatively or would, or why that is not to be had."""
 
     @property
     def messages(self) -> list[HumanMessage]:
@@ -37,6 +48,14 @@ class Case:
     def endpoint(self, role: Role) -> EndpointConfig:
         """Where a role's server is."""
         return self.config.base if role == "base" else self.config.draft
+
+    @property
+    def overlap(self) -> Mode:
+        """What a run on this pair does at the same time."""
+        look_ahead, hedge = self.settings.look_ahead, self.settings.hedge
+        ahead = self.pair.draft.overlaps if look_ahead is None else look_ahead
+        hedged = self.pair.base.overlaps if hedge is None else hedge
+        return "both" if ahead and hedged else "look_ahead" if ahead else "hedge" if hedged else "sequential"
 
     @property
     def named(self) -> str | None:

@@ -14,6 +14,7 @@ from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Finding
+from specreason_graph.tools.doctor.speculation import counted
 
 _CALLS = 5
 _DECODED = 64  # tokens
@@ -52,6 +53,7 @@ async def prefix_cache(case: Case, role: Role) -> Finding:
 async def decode_rate(case: Case, role: Role) -> Finding:
     """Tokens a second of one stream, its first token left out."""
     endpoint, prompt = case.pair.endpoint(role), await case.prompt(role)
+    before = await counted(case) if role == "base" else None
     began = time.perf_counter()
     got = await collect(endpoint, prompt, Bounds(_DECODED), Sampling(temperature=0.0, top_p=1.0, seed=0))
     seconds = time.perf_counter() - began - case.latency[role]
@@ -59,6 +61,11 @@ async def decode_rate(case: Case, role: Role) -> Finding:
     if tokens < _FEWEST or seconds <= 0:
         return Finding("skipped", f"it wrote only {tokens} tokens: too few to tell")
     case.rates[role] = (tokens - 1) / seconds
+    if role == "base":
+        case.written, case.counts, case.base_pass = got.ids, await counted(case), seconds / (tokens - 1)
+        if before is not None and case.counts is not None:
+            accepted = min(case.counts.accepted - before.accepted, tokens - 2)  # others may have used the server
+            case.base_pass = seconds / (tokens - 1 - accepted)
     return Finding("ok", f"{case.rates[role]:.1f} tokens/s")
 
 

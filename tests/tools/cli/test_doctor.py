@@ -16,7 +16,10 @@ def test_json_is_one_object_with_the_promised_fields(specreason: Specreason) -> 
         done = specreason("doctor", "How many legs have 3 cows?", *at(servers), "--json")
     assert (done.status, done.err) == (0, "")
     said = json.loads(done.out)
-    assert said.keys() == {"checks", "step", "judge", "ok"}
+    expected = {"modes", "advice", "acceptance", "overlap", "decode"}
+    assert said.keys() == {"checks", "step", "judge", "ok", *expected}
+    assert list(said["modes"]) == ["base", "base+decode", "specreason", "specreason+decode"]
+    assert said["advice"].endswith(".")
     assert all(check.keys() == {"name", "role", "state", "found", "fix"} for check in said["checks"])
     assert said["ok"] is True
     assert said["step"]["text"].strip() == STEP
@@ -33,6 +36,8 @@ def test_a_person_sees_a_table_of_80_columns_the_step_and_the_label_distribution
     assert "There are 3 cows and each has 4 legs" in done.out
     assert any(line.split()[:2] == ["7", "54.0%"] and "█" in line for line in lines)
     assert any("rejected, 7.00 against 8" in line for line in lines)
+    assert any(line.startswith("base that decodes speculatively") and line.endswith("x") for line in lines)
+    assert lines[-1].endswith("."), "it ends with advice"
 
 
 def test_the_tokens_a_likelihood_judge_asked_about_are_shown(specreason: Specreason) -> None:
@@ -49,6 +54,7 @@ def test_what_is_wrong_says_its_fix_and_fails(specreason: Specreason) -> None:
     assert done.out.count("fix: start the server") == 2
     failed = json.loads(specreason("doctor", *GONE, "--json").out)
     assert (failed["ok"], failed["step"], failed["judge"]) == (False, None, None)
+    assert (failed["modes"], failed["advice"]) == (None, None)
 
 
 def test_bad_usage_is_one_line(specreason: Specreason) -> None:
