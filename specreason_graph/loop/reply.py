@@ -12,7 +12,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from specreason_graph.contract.events import Event
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Ended, Step, UsageByRole
-from specreason_graph.loop.report import acceptance
+from specreason_graph.loop.report import acceptance, draft_share
 from specreason_graph.models.conversation import REASONING
 from specreason_graph.models.presets import Preset
 
@@ -154,6 +154,7 @@ def reply(
                 "ended": ended,
                 "steps": len(steps),
                 "acceptance_rate": accepted / judged if judged else None,
+                "draft_share": draft_share(steps),
                 "seconds": seconds,
                 "usage": usage,
                 "answer_tokens": answer.tokens,

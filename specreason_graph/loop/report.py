@@ -38,6 +38,16 @@ def acceptance(steps: Sequence[Step]) -> tuple[int, int]:
     return sum(judged), len(judged)
 
 
+def draft_share(steps: Sequence[Step]) -> float | None:
+    """Share of the kept reasoning's tokens, counted in base's, that the draft wrote; None where no model wrote any.
+
+    Steps that a person wrote are left out: nobody counts their tokens.
+    """
+    by_draft = sum(step["tokens"] for step in steps if step["source"] == "draft")
+    by_base = sum(step["base_tokens"] for step in steps if step["source"] == "base")
+    return by_draft / (by_draft + by_base) if by_draft + by_base else None
+
+
 def _public(step: Step) -> Step:
     """A step without what only the ledgers need."""
     return cast(Step, {key: value for key, value in step.items() if key not in _PRIVATE})

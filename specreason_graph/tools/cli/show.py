@@ -8,7 +8,7 @@ from rich.text import Text
 
 from specreason_graph.contract.events import Event
 from specreason_graph.contract.state import RejectReason, Verdict
-from specreason_graph.loop.report import Report, acceptance
+from specreason_graph.loop.report import Report, acceptance, draft_share
 
 _REASONS: dict[RejectReason, str] = {
     "score": "score below the threshold",
@@ -73,6 +73,9 @@ class Show:
             self._console.rule("no answer", style="bold red")
         accepted, judged = acceptance(report["steps"])
         rate = f"{accepted} of {judged} drafts accepted" + (f" ({accepted / judged:.0%})" if judged else "")
+        share = draft_share(report["steps"])
+        if share is not None:
+            rate += f", {share:.0%} of the kept tokens by the draft"
         end = _ENDINGS.get(report["ended"] or "", "stopped")
         self._console.print(f"\n{len(report['steps'])} steps, {rate}; {end}; {report['seconds']:.1f} s", style="bold")
         usage = report["usage"]

@@ -42,7 +42,7 @@ def test_a_person_sees_who_wrote_each_step_and_what_became_of_it(specreason: Spe
     assert "1 draft ✓ 9.00 There are 3 cows." in lines
     assert "2 draft ✗ 3.00 3 * 4 = 12 legs." in lines
     assert "2 base 3 * 4 = 12 legs." in lines
-    assert any("2 of 3 drafts accepted (67%)" in line for line in lines)
+    assert any("2 of 3 drafts accepted (67%), 52% of the kept tokens by the draft" in line for line in lines)
 
 
 @pytest.mark.parametrize(
