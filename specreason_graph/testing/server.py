@@ -19,6 +19,7 @@ from specreason_graph.testing.completions import Completions
 from specreason_graph.testing.events import EventSizes
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.inference import INFERENCE, inference
+from specreason_graph.testing.metrics import metrics
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.pace import Pace, ServerPace
 from specreason_graph.testing.prefix_cache import PrefixCache
@@ -60,6 +61,8 @@ class ScriptedServer:
         scale_out: whether it serves `/inference/v1/generate` (vLLM's `--enable-scale-out`).
         tokens_per_event: most tokens that a stream sends in one event; 0 draws a number from 1 to 8 for each event.
         event_seed: what these numbers are drawn from, beside a request's own seed and its prompts' lengths.
+        decodes: tokens that it proposes to itself a pass, all of them right: `/metrics` counts that as vLLM does where
+            it decodes speculatively; 0 does not. What is sent, and when, is not changed by it.
 
     Raises:
         ValueError: `tokens_per_event` is negative.
@@ -84,6 +87,7 @@ class ScriptedServer:
         scale_out: bool = False,
         tokens_per_event: int = 1,
         event_seed: int = 0,
+        decodes: int = 0,
     ) -> None:
         self.model = ScriptedModel(built_tokenizer(tokenizer, bos=bos), template, script, knows_tools=knows_tools)
         self.requests: list[Record] = []
@@ -98,6 +102,7 @@ class ScriptedServer:
         self._key = api_key
         self._version = version
         self._scale_out = scale_out
+        self._decodes = decodes
         self._faults: list[_Planned] = []
         self._completions = Completions(
             self.model,
@@ -210,6 +215,8 @@ class ScriptedServer:
                 return web.Response()
             case "GET", "/version":
                 return web.json_response({"version": self._version})
+            case "GET", "/metrics":
+                return web.Response(text=metrics(self.completions, self._decodes))
             case "GET", "/v1/models":
                 return web.json_response(self._models())
             case "POST", "/tokenize":
