@@ -73,6 +73,9 @@ class Environment(BaseSettings):
 
     base_url: str | None = Field(default=None, description="Base model's server; several are separated by commas")
     draft_url: str | None = Field(default=None, description="Draft model's server, likewise")
+    decode_url: str | None = Field(
+        default=None, description="Another server of the base model that decodes speculatively, for `specreason bench`"
+    )
     base_model: str | None = Field(default=None, description="Base model's served name, if its server has several")
     draft_model: str | None = Field(default=None, description="Draft model's served name")
     api_key: SecretStr | None = Field(default=None, description="Key of both servers")
@@ -101,13 +104,13 @@ class Environment(BaseSettings):
                 {
                     "base": {
                         **shared,
-                        **_addresses(self.base_url),
+                        **addresses(self.base_url),
                         "model": self.base_model,
                         "api_key": self.base_api_key or self.api_key,
                     },
                     "draft": {
                         **shared,
-                        **_addresses(self.draft_url),
+                        **addresses(self.draft_url),
                         "model": self.draft_model,
                         "api_key": self.draft_api_key or self.api_key,
                     },
@@ -117,6 +120,7 @@ class Environment(BaseSettings):
         }
 
 
-def _addresses(urls: str) -> dict[str, object]:
+def addresses(urls: str) -> dict[str, object]:
+    """The fields of `EndpointConfig` that say where: of one address, or of several separated by commas."""
     first, *more = [url.strip() for url in urls.split(",")]
     return {"base_url": first, "replicas": more}

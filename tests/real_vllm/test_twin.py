@@ -6,7 +6,11 @@ That is the paper's SpecReason+Decode: several tokens come at once, and steps, l
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,7 +20,9 @@ from langchain_core.messages import HumanMessage
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.state import Step
+from specreason_graph.endpoint.http import Http
 from specreason_graph.judging.catalog import builtin
+from specreason_graph.tools.bench.decode import read
 
 from .servers import plan, serving
 
@@ -127,3 +133,33 @@ async def most_tokens_an_event(config: EndpointConfig) -> int:
         lines = [line[6:] async for line in response.content if line.startswith(b"data: {")]
     events = [json.loads(line)["choices"] for line in lines]
     return max(len(choice["logprobs"]["tokens"]) for choices in events for choice in choices if choice["logprobs"])
+
+
+async def test_bench_tells_what_the_server_counts_of_its_decoding(twins: PairConfig, tmp_path: Path) -> None:
+    """The draft's server, which does not decode, is base of the other arms; nothing else asks the one that does."""
+    problems = tmp_path / "lines.jsonl"
+    problems.write_text(json.dumps({"problem": QUESTION, "answer": "3"}))
+    server = Http("decode", twins.base)
+    before = await read([server])
+    arms = [part for arm in ("base", "base+decode", "ours+decode") for part in ("--arm", arm)]
+    plain, run = twins.draft.base_url, tmp_path / "run.jsonl"
+    urls = ["--base-url", plain, "--draft-url", plain, "--decode-url", twins.base.base_url, "--preset", "instruct"]
+    budgets = ["--reasoning-budget", "120", "--answer-budget", "16", "--step-tokens", "64", "--temperature", "0"]
+    options = ["--problems", str(problems), "--out", str(run), "--judge", "likelihood", "--json"]
+    command = [sys.executable, "-m", "specreason_graph.tools.cli", "bench", *arms, *urls, *budgets, *options]
+    assert twins.base.api_key is not None
+    env = {**os.environ, "SPECREASON_API_KEY": twins.base.api_key.get_secret_value()}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)  # noqa: ASYNC221
+    assert done.returncode == 0, done.stderr
+    after = await read([server])
+    await server.aclose()
+    report = json.loads(done.stdout)
+    print({arm: (totals["tokens_a_pass"], totals["seconds"]) for arm, totals in report["arms"].items()})
+    assert report["arms"]["base"]["tokens_a_pass"] is None
+    for arm in ("base+decode", "ours+decode"):
+        assert report["arms"][arm]["tokens_a_pass"] >= 1, arm
+    records = [json.loads(line) for line in run.read_text().splitlines()[1:]]
+    decoded = [record["decoded"] for record in records if record["decoded"]]
+    assert len(decoded) == 2
+    for counter in ("drafts", "draft_tokens", "accepted_tokens"):  # of a hedge that was stopped, some may come late
+        assert 0 < sum(counts[counter] for counts in decoded) <= after[counter] - before[counter]

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from langchain_core.messages import HumanMessage
 
+from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Ended, SpecReasonState
 from specreason_graph.endpoint.ids import Ids
@@ -21,8 +22,9 @@ from specreason_graph.models.conversation import chat_messages, digest, question
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.tools.bench.chance import RandomAcceptance
+from specreason_graph.tools.bench.decode import Decoder
 from specreason_graph.tools.bench.grading import graded
-from specreason_graph.tools.bench.outcome import Arm, Outcome, chosen_by
+from specreason_graph.tools.bench.outcome import Arm, Outcome, chosen_by, parts_of
 from specreason_graph.tools.bench.problems import Problem
 
 
@@ -30,13 +32,14 @@ from specreason_graph.tools.bench.problems import Problem
 class Arms:
     """What every arm runs on; `settings` are those of ours, the others take their budgets and sampling from it.
 
-    All are asked for a box, which is what is graded.
+    All are asked for a box, which is what is graded. Arms with `+decode` need the `decoder`.
     """
 
     pair: Pair
     preset: Preset
     catalog: Catalog
     settings: Settings
+    decoder: Decoder | None = None
 
     async def run(self, arm: Arm, problem: Problem, sample: int) -> Outcome:
         """Have one arm answer, and grade what it wrote.
@@ -46,10 +49,18 @@ class Arms:
             EndpointError: a server failed.
         """
         settings = self.settings.overridden(by={"seed": self.settings.seed + sample, "boxed": True})
-        if arm in ("base", "draft"):
-            text, found, first = await self._alone("base" if arm == "base" else "draft", problem, settings)
+        method, decodes, _ = parts_of(arm)
+        if decodes and self.decoder is None:
+            raise ConfigError(f"arm: {arm!r} needs a server of base that decodes speculatively")
+        decoder = self.decoder if decodes else None
+        pair = self.pair if decoder is None else decoder.pair
+        if decoder is not None:
+            await decoder.begin()
+        if method in ("base", "draft"):
+            role: Role = "base" if method == "base" else "draft"
+            text, found, first = await self._alone(pair, role, problem, settings)
         else:
-            text, found, first = await self._loop(problem, settings.overridden(by=chosen_by(arm)))
+            text, found, first = await self._loop(pair, problem, settings.overridden(by=chosen_by(arm)))
         given, right = graded(problem, text)
         return Outcome(
             problem=problem.id,
@@ -63,12 +74,15 @@ class Arms:
             first_step_seconds=first,
             steps=found["steps"],
             usage=found["usage"],
+            decoded=None if decoder is None else await decoder.counted(arm),
         )
 
-    async def _alone(self, role: Role, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+    async def _alone(
+        self, pair: Pair, role: Role, problem: Problem, settings: Settings
+    ) -> tuple[str, Report, float | None]:
         """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
         messages, preset = [HumanMessage(problem.text)], self.preset
-        pair = self.pair.pinned(question_hash(messages))
+        pair = pair.pinned(question_hash(messages))
         began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
         opening = await pair.opening(role, chat_messages(messages, preset, boxed=True), preset)
         context = (await endpoint.card()).context
@@ -100,9 +114,9 @@ class Arms:
         usage = bill.on_top_of(no_usage())
         return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first
 
-    async def _loop(self, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
+    async def _loop(self, pair: Pair, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
         graph = create_specreason(
-            pair=self.pair,
+            pair=pair,
             settings=settings,
             presets=self.catalog.presets.values(),
             judges=self.catalog.judges.values(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from typing_extensions import TypedDict
 
@@ -10,13 +10,53 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import Ended, Step, UsageByRole
 from specreason_graph.judging.catalog import SCORE_THRESHOLD
+from specreason_graph.tools.bench.decode import Decoded
 
 Arm = str
-"""One of `ARMS`, or `random`; those that judge may have a threshold behind an `@`, such as `ours@0.8`."""
+"""`METHOD[+decode][@THRESHOLD]`, such as `ours`, `ours@0.8`, `base+decode` or `ours+decode@0.8`; see `parts_of`."""
 ARMS: tuple[Arm, ...] = ("base", "draft", "paper", "ours")
 """Base alone, draft alone, sequential SpecReason with the paper's judge (greedy score, threshold 7), and ours."""
 RANDOM: Arm = "random"
 """The control: accepting at random, at a rate such as `random@0.5`."""
+_DECODE = "+decode"
+BASE: Arm = "base"
+BASE_DECODE: Arm = BASE + _DECODE
+
+
+class Parts(NamedTuple):
+    """What the name of an arm says."""
+
+    method: str
+    """One of `ARMS`, or `random`."""
+    decodes: bool
+    """Whether base's requests go to the server that decodes speculatively."""
+    threshold: float | None
+    """Of its own; those that judge may have one."""
+
+    @property
+    def plain(self) -> Arm:
+        """The arm without its threshold."""
+        return self.method + (_DECODE if self.decodes else "")
+
+
+def parts_of(arm: Arm) -> Parts:
+    """Read the name of an arm.
+
+    Raises:
+        ConfigError: there is no such arm.
+    """
+    named, at, threshold = arm.partition("@")
+    method = named.removesuffix(_DECODE)
+    try:
+        parts = Parts(method, named != method, float(threshold) if at else None)
+    except ValueError:
+        method = ""
+    if method not in (*ARMS, RANDOM) or (at and method in ("base", "draft")) or named == "draft" + _DECODE:
+        raise ConfigError(
+            f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, random, those of them that ask base with +decode "
+            "behind, such as base+decode, and thresholds such as ours@0.8 or ours+decode@0.8"
+        )
+    return parts
 
 
 class Outcome(TypedDict):
@@ -39,6 +79,8 @@ class Outcome(TypedDict):
     """Empty for base and draft alone. Without token ids."""
     usage: UsageByRole
     """Tokens and seconds of the roles `draft`, `base` and `judge`."""
+    decoded: Decoded | None
+    """What base's server counted of its speculative decoding; None for arms that do not ask for it, or if unknown."""
 
 
 PAPER = Settings(
@@ -63,13 +105,6 @@ def chosen_by(arm: Arm) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such arm.
     """
-    method, _, threshold = arm.partition("@")
-    try:
-        own = {"threshold": float(threshold)} if threshold else {}
-    except ValueError:
-        method = ""
-    if method not in (*ARMS, RANDOM) or (threshold and method in ("base", "draft")):
-        raise ConfigError(
-            f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, random, and thresholds such as ours@0.8"
-        )
-    return {**(_CHOSEN[method].model_dump(exclude_unset=True) if method in _CHOSEN else {}), **own}
+    parts = parts_of(arm)
+    own = {} if parts.threshold is None else {"threshold": parts.threshold}
+    return {**(_CHOSEN[parts.method].model_dump(exclude_unset=True) if parts.method in _CHOSEN else {}), **own}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specreason_graph.tools.bench.outcome import Arm
+from specreason_graph.tools.bench.outcome import Arm, parts_of
 from specreason_graph.tools.bench.table import arm_name
 from specreason_graph.tools.bench.totals import ArmTotals, BenchReport
 from specreason_graph.tools.extra import extra
@@ -33,16 +33,16 @@ def accuracy_against_latency(report: BenchReport, path: Path) -> None:
         ConfigError: the extra `bench` is not installed.
     """
     figure, axes = _empty(f"Accuracy against latency, {_count(report)}", height=4.5)
-    for method, (color, marker) in _ARM_LOOKS.items():
-        own = [(arm, totals) for arm, totals in report["arms"].items() if arm.partition("@")[0] == method]
-        if own:
-            _points(axes, sorted(own, key=lambda found: found[1]["seconds"]), color, marker)
+    named = dict.fromkeys(parts_of(arm).plain for arm in report["arms"])
+    for plain in named:
+        own = [(arm, totals) for arm, totals in report["arms"].items() if parts_of(arm).plain == plain]
+        _points(axes, plain, sorted(own, key=lambda found: found[1]["seconds"]))
     axes.set(xlabel="seconds a problem (mean)", ylabel="accuracy in % (pass@1, 95 % interval)")
     axes.margins(x=0.1)
     axes.set_xlim(left=0)
     axes.grid(axis="y", color="#EEEEEE")
-    if report["arms"]:  # names not beside the points, which are often too close for it
-        figure.legend(loc="outside lower center", ncols=len(_ARM_LOOKS), frameon=False)
+    if named:  # not beside the points, which are often too close for it
+        figure.legend(loc="outside lower center", ncols=4 if len(named) <= 4 else 3, frameon=False)
     figure.savefig(path)
 
 
@@ -83,18 +83,27 @@ def _empty(title: str, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _points(axes: Axes, arms: Sequence[tuple[Arm, ArmTotals]], color: str, marker: str) -> None:
-    """One method's points with their intervals, joined in the order given; a threshold of its own stands beside."""
+def _points(axes: Axes, plain: Arm, arms: Sequence[tuple[Arm, ArmTotals]]) -> None:
+    """An arm's points with their intervals, joined in the order given; a threshold of its own stands beside.
+
+    Those that decode have their method's look, but are empty and joined by dashes.
+    """
+    method, decodes, _ = parts_of(plain)
+    color, marker = _ARM_LOOKS[method]
+    look, fill = (f"{marker}--", "white") if decodes else (f"{marker}-", color)
     seconds = [totals["seconds"] for _, totals in arms]
     accuracies = [100 * totals["accuracy"] for _, totals in arms]
     # Rounding may put a bound on the wrong side of its accuracy.
     below = [max(100 * (totals["accuracy"] - totals["interval"][0]), 0.0) for _, totals in arms]
     above = [max(100 * (totals["interval"][1] - totals["accuracy"]), 0.0) for _, totals in arms]
-    name, look = arm_name(arms[0][0].partition("@")[0]), f"{marker}-"
-    axes.errorbar(seconds, accuracies, [below, above], fmt=look, color=color, lw=0.8, elinewidth=1.2, ms=7, label=name)
+    axes.errorbar(
+        seconds, accuracies, [below, above], fmt=look, color=color, mfc=fill, lw=0.8, elinewidth=1.2, ms=7,
+        label=arm_name(plain),
+    )  # fmt: skip
     for (arm, _), x, y in zip(arms, seconds, accuracies, strict=True):
-        threshold = arm.partition("@")[2]
-        axes.annotate(threshold, (x, y), (6, -12), textcoords="offset points", color=color, fontsize=9)
+        threshold = parts_of(arm).threshold
+        if threshold is not None:
+            axes.annotate(f"{threshold:g}", (x, y), (6, -12), textcoords="offset points", color=color, fontsize=9)
 
 
 def _count(report: BenchReport) -> str:

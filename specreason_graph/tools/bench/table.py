@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich import box
 from rich.table import Table
 
-from specreason_graph.tools.bench.outcome import Arm
-from specreason_graph.tools.bench.totals import ArmTotals, BenchReport, Paired
+from specreason_graph.tools.bench.outcome import BASE, BASE_DECODE, Arm, parts_of
+from specreason_graph.tools.bench.totals import BenchReport, Paired
 
 _NAMES: dict[Arm, str] = {
     "base": "base alone",
@@ -15,21 +15,6 @@ _NAMES: dict[Arm, str] = {
     "ours": "ours",
     "random": "accepting at random",
 }
-_COLUMNS = (
-    "n",
-    "right",
-    "accuracy",
-    "accepted",
-    "s per\nproblem",
-    "times\nbase",
-    "tokens drafted\n(discarded)",
-    "by base\n(hedged)",
-    "judged\n(new)",
-    "judge's\ntime",
-    "first\nstep s",
-    "no\nanswer",
-    "finished",
-)
 _UNKNOWN = "?"
 _NONE = "-"
 
@@ -38,50 +23,76 @@ def bench_table(report: BenchReport) -> Table:
     """A row an arm; tokens are those of all its samples, `times base` is on the problems that base has done too."""
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("arm", overflow="fold")
-    for name in _COLUMNS:
+    rows = {arm: _cells(report, arm) for arm in report["arms"]}
+    for name in next(iter(rows.values()), {}):
         table.add_column(name, justify="right", overflow="fold")  # narrow terminals break a figure, but lose no digit
-    for arm, totals in report["arms"].items():
-        table.add_row(arm_name(arm), *_cells(totals, _times_base(report, arm)))
+    for arm, cells in rows.items():
+        table.add_row(arm_name(arm), *cells.values())
     return table
 
 
-def paired_lines(report: BenchReport) -> list[str]:
-    """A line a pair: the difference in percentage points and the ratio of seconds, with their intervals."""
+def report_lines(report: BenchReport) -> list[str]:
+    """What stands below the table.
+
+    A line a pair: the difference in percentage points and the ratio of seconds, with their intervals. Then what base's
+    speculative decoding gave, where that is known of all arms together alone.
+    """
     # From the right, since a threshold may be below 0.
-    return [f"{' - '.join(name.rsplit('-', 1))}: {_difference(pair)}" for name, pair in report["paired"].items()]
+    lines = [f"{' - '.join(name.rsplit('-', 1))}: {_difference(pair)}" for name, pair in report["paired"].items()]
+    decoding = [totals for arm, totals in report["arms"].items() if parts_of(arm).decodes]
+    if report["tokens_a_pass"] is not None and any(totals["tokens_a_pass"] is None for totals in decoding):
+        lines.append(f"tokens a pass of base that decodes, all arms together: {report['tokens_a_pass']:.2f}")
+    return lines
 
 
 def arm_name(arm: Arm) -> str:
     """An arm's name for reading, and the threshold of its own if it has one."""
-    method, at, threshold = arm.partition("@")
-    return f"{_NAMES[method]} at {threshold}" if at else _NAMES[method]
+    method, decodes, threshold = parts_of(arm)
+    name = _NAMES[method] + (" + decode" if decodes else "")
+    return name if threshold is None else f"{name} at {threshold:g}"
 
 
-def _cells(totals: ArmTotals, times_base: str) -> list[str]:
+def _cells(report: BenchReport, arm: Arm) -> dict[str, str]:
+    """An arm's row, by the heads of its columns; what tells of speculative decoding is there where an arm decodes."""
+    totals = report["arms"][arm]
     low, high = totals["interval"]
     tokens, first, new = totals["tokens"], totals["first_step_seconds"], totals["tokens"]["judged_new"]
-    return [
-        str(totals["n"]),
-        f"{totals['right']}/{totals['samples']}",
-        f"{totals['accuracy']:.1%} [{100 * low:.0f}, {100 * high:.0f}]".replace("%", " %"),
-        _NONE if totals["acceptance"] is None else _percent(totals["acceptance"]),
-        f"{totals['seconds']:.1f}",
-        times_base,
-        f"{tokens['drafted']:,} ({tokens['discarded']:,})",
-        f"{tokens['base']:,} ({tokens['hedged']:,})",
-        f"{tokens['judged']:,} ({_UNKNOWN if new is None else f'{new:,}'})",
-        _percent(totals["share"]["judge"]),
-        _NONE if first is None else f"{first:.1f}",
-        _percent(totals["no_answer"]),
-        _percent(totals["ended"].get("finished", 0) / totals["samples"]),
-    ]
+    decoding = {
+        "times\nbase+\ndecode": _times(report, arm, BASE_DECODE),
+        "tokens\na pass": _decoded(totals["tokens_a_pass"], arm),
+    }
+    return {
+        "n": str(totals["n"]),
+        "right": f"{totals['right']}/{totals['samples']}",
+        "accuracy": f"{totals['accuracy']:.1%} [{100 * low:.0f}, {100 * high:.0f}]".replace("%", " %"),
+        "accepted": _share(totals["acceptance"]),
+        "by\ndraft": _share(totals["draft_share"]),
+        "s per\nproblem": f"{totals['seconds']:.1f}",
+        "times\nbase": _times(report, arm, BASE),
+        **(decoding if any(parts_of(other).decodes for other in report["arms"]) else {}),
+        "tokens drafted\n(discarded)": f"{tokens['drafted']:,} ({tokens['discarded']:,})",
+        "by base\n(hedged)": f"{tokens['base']:,} ({tokens['hedged']:,})",
+        "judged\n(new)": f"{tokens['judged']:,} ({_UNKNOWN if new is None else f'{new:,}'})",
+        "judge's\ntime": _percent(totals["share"]["judge"]),
+        "first\nstep s": _NONE if first is None else f"{first:.1f}",
+        "no\nanswer": _percent(totals["no_answer"]),
+        "finished": _percent(totals["ended"].get("finished", 0) / totals["samples"]),
+    }
 
 
-def _times_base(report: BenchReport, arm: Arm) -> str:
-    if arm == "base":
+def _times(report: BenchReport, arm: Arm, baseline: Arm) -> str:
+    if arm == baseline:
         return "1.00"
-    pair = report["paired"].get(f"{arm}-base")
-    return _NONE if pair is None or pair["seconds_ratio"] is None else f"{pair['seconds_ratio']:.2f}"
+    pair, other_way = report["paired"].get(f"{arm}-{baseline}"), report["paired"].get(f"{baseline}-{arm}")
+    if pair is not None and pair["seconds_ratio"] is not None:
+        return f"{pair['seconds_ratio']:.2f}"
+    return f"{1 / other_way['seconds_ratio']:.2f}" if other_way is not None and other_way["seconds_ratio"] else _NONE
+
+
+def _decoded(tokens: float | None, arm: Arm) -> str:
+    if not parts_of(arm).decodes:
+        return _NONE
+    return _UNKNOWN if tokens is None else f"{tokens:.2f}"
 
 
 def _difference(pair: Paired) -> str:
@@ -98,3 +109,7 @@ def _difference(pair: Paired) -> str:
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.0f} %"
+
+
+def _share(fraction: float | None) -> str:
+    return _NONE if fraction is None else _percent(fraction)

@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 from specreason_graph.contract.state import Ended
-from specreason_graph.loop.report import acceptance
-from specreason_graph.tools.bench.outcome import ARMS, RANDOM, Arm, Outcome
+from specreason_graph.loop.report import acceptance, draft_share
+from specreason_graph.tools.bench.comparisons import compared, place
+from specreason_graph.tools.bench.decode import tokens_a_pass
+from specreason_graph.tools.bench.outcome import Arm, Outcome, parts_of
 from specreason_graph.tools.extra import extra
-
-_PAIRS: tuple[tuple[Arm, Arm], ...] = (("ours", "base"), ("ours", "paper"), ("paper", "base"), ("draft", "base"))
 
 _DRAWS = 10_000
 _SEED = 0
@@ -51,6 +51,10 @@ class ArmTotals(TypedDict):
     """Mean a problem (of one sample)."""
     acceptance: float | None
     """Accepted of the judged steps; None without any."""
+    draft_share: float | None
+    """Of the kept reasoning's tokens, those that the draft wrote; None where no loop kept any."""
+    tokens_a_pass: float | None
+    """Of base's speculative decoding; None without it, and where it is not known of this arm alone."""
     tokens: Tokens
     share: dict[str, float]
     """Part of the wall-clock by role; what is missing to 1 is no model's."""
@@ -85,6 +89,8 @@ class BenchReport(TypedDict):
     """A whole benchmark as one JSON object; `paired` has keys such as `ours-base`."""
 
     arms: dict[Arm, ArmTotals]
+    tokens_a_pass: float | None
+    """Of base's speculative decoding in all arms together: known also where these ran at the same time."""
     paired: dict[str, Paired]
     problems: list[ProblemRow]
     settings: Mapping[str, Any]
@@ -97,14 +103,15 @@ def bench_report(outcomes: Sequence[Outcome], settings: Mapping[str, Any], versi
     Raises:
         ConfigError: the extra `bench` is not installed.
     """
-    arms = sorted({outcome["arm"] for outcome in outcomes}, key=_place)
+    arms = sorted({outcome["arm"] for outcome in outcomes}, key=place)
     by_arm = {arm: [outcome for outcome in outcomes if outcome["arm"] == arm] for arm in arms}
     return BenchReport(
         arms={arm: arm_totals(found) for arm, found in by_arm.items()},
+        tokens_a_pass=_tokens_a_pass(outcomes),
         paired={
             f"{one}-{other}": paired(by_arm[one], by_arm[other])
-            for one, other in [*_PAIRS, *_more_pairs(arms)]
-            if _shared(by_arm.get(one, ()), by_arm.get(other, ()))
+            for one, other in compared(arms)
+            if _shared(by_arm[one], by_arm[other])
         },
         problems=_problem_rows(outcomes),
         settings=settings,
@@ -116,7 +123,8 @@ def arm_totals(outcomes: Sequence[Outcome]) -> ArmTotals:
     """What one arm came to on its outcomes, of which there must be one at least."""
     groups = _by_problem(outcomes)
     samples, seconds = len(outcomes), sum(outcome["seconds"] for outcome in outcomes)
-    accepted, judged = acceptance([step for outcome in outcomes for step in outcome["steps"]])
+    steps = [step for outcome in outcomes for step in outcome["steps"]]
+    accepted, judged = acceptance(steps)
     first = [outcome["first_step_seconds"] for outcome in outcomes if outcome["first_step_seconds"] is not None]
     accuracies = [fmean(outcome["right"] for outcome in group) for group in groups]
     # The bootstrap has no width where all are right or all wrong.
@@ -129,6 +137,8 @@ def arm_totals(outcomes: Sequence[Outcome]) -> ArmTotals:
         interval=wilson(fmean(accuracies), len(groups)) if by_wilson else _mean_interval(accuracies),
         seconds=fmean(fmean(outcome["seconds"] for outcome in group) for group in groups),
         acceptance=accepted / judged if judged else None,
+        draft_share=draft_share(steps),
+        tokens_a_pass=_tokens_a_pass(outcomes),
         tokens=_tokens(outcomes),
         share={
             role: sum(outcome["usage"][role]["seconds"] for outcome in outcomes) / seconds if seconds else 0.0
@@ -175,12 +185,6 @@ def _ratio_interval(over: Sequence[float], under: Sequence[float]) -> list[float
     return [round(bound, _DIGITS) for bound in np.percentile(ratios, [2.5, 97.5]).tolist()]
 
 
-def _place(arm: Arm) -> tuple[int, float]:
-    """Where an arm stands in a report: thresholds of its own in rising order behind the plain arm."""
-    method, _, threshold = arm.partition("@")
-    return (*ARMS, RANDOM).index(method), float(threshold or "-inf")
-
-
 def _by_problem(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
@@ -209,10 +213,9 @@ def _tokens(outcomes: Sequence[Outcome]) -> Tokens:
     )
 
 
-def _more_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """Thresholds against base, and ours against accepting at random."""
-    thresholds = [(arm, "base") for arm in arms if "@" in arm]
-    return [*thresholds, *(("ours", arm) for arm in arms if arm.startswith(RANDOM))]
+def _tokens_a_pass(outcomes: Sequence[Outcome]) -> float | None:
+    decoding = [outcome for outcome in outcomes if parts_of(outcome["arm"]).decodes]
+    return tokens_a_pass((outcome["decoded"] for outcome in decoding), {outcome["arm"] for outcome in decoding})
 
 
 def _problem_rows(outcomes: Sequence[Outcome]) -> list[ProblemRow]:

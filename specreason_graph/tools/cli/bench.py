@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from specreason_graph.contract.config import PairConfig
+from specreason_graph.contract.config import Environment, PairConfig
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import Catalog, builtin
@@ -21,12 +22,13 @@ from specreason_graph.loop.opened import preset_of
 from specreason_graph.models.pair import Pair
 from specreason_graph.tools.bench.about import about
 from specreason_graph.tools.bench.arms import Arms
+from specreason_graph.tools.bench.decode import Decoder, decoding
 from specreason_graph.tools.bench.journal import Journal, read_journal
-from specreason_graph.tools.bench.outcome import ARMS, chosen_by
+from specreason_graph.tools.bench.outcome import ARMS, parts_of
 from specreason_graph.tools.bench.plots import accuracy_against_latency, where_time_went
 from specreason_graph.tools.bench.problems import load_problems
 from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, run_turns, turns
-from specreason_graph.tools.bench.table import bench_table, paired_lines
+from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import BenchReport, bench_report
 from specreason_graph.tools.bench.versions import versions
 from specreason_graph.tools.cli.options import (
@@ -49,12 +51,18 @@ def bench(
     problems: ProblemSource,
     settings: Settings,
     serve: Serve,
-    arm: Annotated[list[str], typer.Option(help="Which arms run; a threshold may follow, as in ours@0.8")] = list(ARMS),  # noqa: B006
+    arm: Annotated[
+        list[str], typer.Option(help="Which arms run; +decode and a threshold may follow, as in ours+decode@0.8")
+    ] = list(ARMS),  # noqa: B006
     skip: Skip = 0,
     limit: Limit = None,
     samples: Annotated[int, typer.Option(min=1, help="Samples a problem; more than one needs a temperature")] = 1,
     concurrency: Concurrency = 1,
     policy_file: PolicyFile = None,
+    decode_url: Annotated[
+        str | None,
+        typer.Option(help="Another server of the base model that decodes speculatively, for arms such as base+decode"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where finished outcomes are kept, and gone on from")] = Path(
         "runs/bench.jsonl"
     ),
@@ -64,15 +72,15 @@ def bench(
     """Measure a pair: accuracy, wall-clock, acceptance and tokens of four ways to answer the same problems.
 
     base and draft answer alone; paper is sequential SpecReason with the paper's judge (greedy score, threshold 7);
-    ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control.
+    ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control. base+decode
+    and ours+decode are the same on a server of base that decodes speculatively.
     """
-    for name in arm:
-        chosen_by(name)
+    decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
     catalog = builtin().extended(policies=policies)
     with serve(slots=concurrency) as config, stoppable(out):
-        asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency))
+        asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency, decode_url))
     settings_of_run, records = read_journal(out)
     report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
     if plots is not None:
@@ -82,7 +90,7 @@ def bench(
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
     console.print(bench_table(report))
-    for line in paired_lines(report):
+    for line in report_lines(report):
         console.print(line)
 
 
@@ -94,8 +102,9 @@ async def _run(
     todo: Sequence[Turn],
     out: Path,
     concurrency: int,
+    decode_url: str | None,
 ) -> None:
-    async with Pair(config) as pair:
+    async with Pair(config) as pair, _decoder(pair, decode_url, todo, concurrency) as decoder:
         preset = await preset_of(pair, settings, catalog)
         base, draft = (card.name for card in (await pair.cards()).values())
         if preset.sampling(settings, seed=0).temperature == 0 and any(sample for _, _, sample in todo):
@@ -108,9 +117,32 @@ async def _run(
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
         }
         journal = Journal(out, {**await about(pair, preset, settings, problems), **judging})
-        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings)
+        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
         with counting("problems x arms", len(todo)) as done:
             await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+
+
+def _decoder(
+    pair: Pair, url: str | None, todo: Sequence[Turn], concurrency: int
+) -> AbstractAsyncContextManager[Decoder | None]:
+    if url is None:
+        return nullcontext()
+    arms = [arm for arm in dict.fromkeys(arm for _, arm, _ in todo) if parts_of(arm).decodes]
+    return decoding(pair, url, arms, concurrency)
+
+
+def _decode_url(given: str | None, arms: Sequence[str]) -> str | None:
+    """Where base decodes speculatively; None where no arm asks for it."""
+    decoding_arms = [arm for arm in arms if parts_of(arm).decodes]
+    if not decoding_arms:
+        return None
+    url = given or Environment().decode_url
+    if url is None:
+        raise ConfigError(
+            f"arm: {decoding_arms[0]!r} needs --decode-url (or SPECREASON_DECODE_URL): another server of the base "
+            "model that decodes speculatively, such as `specreason up --decode draft_model` starts"
+        )
+    return url
 
 
 def _plot(report: BenchReport, folder: Path) -> None:

@@ -20,6 +20,8 @@ def totals(n: int, accuracy: float, interval: list[float], seconds: float, **sha
         interval=interval,
         seconds=seconds,
         acceptance=None,
+        draft_share=None,
+        tokens_a_pass=None,
         tokens={"drafted": 0, "discarded": 0, "base": 0, "hedged": 0, "judged": 0, "judged_new": None},
         share={"draft": 0.0, "base": 0.0, "judge": 0.0} | share,
         first_step_seconds=None,
@@ -29,7 +31,7 @@ def totals(n: int, accuracy: float, interval: list[float], seconds: float, **sha
 
 
 def report_of(arms: dict[Arm, ArmTotals]) -> BenchReport:
-    return BenchReport(arms=arms, paired={}, problems=[], settings={}, versions={})
+    return BenchReport(arms=arms, tokens_a_pass=None, paired={}, problems=[], settings={}, versions={})
 
 
 REPORT = report_of(
@@ -40,6 +42,9 @@ REPORT = report_of(
         "ours": totals(48, 0.62, [0.48, 0.75], 31.0, draft=0.3, base=0.4, judge=0.35),
         "ours@0.5": totals(48, 0.5, [0.36, 0.64], 22.0, draft=0.5, base=0.2, judge=0.25),
         "ours@0.95": totals(48, 0.64, [0.5, 0.77], 44.0, draft=0.2, base=0.6, judge=0.1),
+        "base+decode": totals(48, 0.64, [0.5, 0.76], 17.0, base=0.97),
+        "ours+decode": totals(48, 0.62, [0.48, 0.75], 15.0, draft=0.4, base=0.3, judge=0.4),
+        "ours+decode@0.5": totals(48, 0.5, [0.36, 0.64], 12.0, draft=0.5, base=0.2, judge=0.4),
     }
 )
 
@@ -78,6 +83,15 @@ def test_the_title_says_how_many_problems(tmp_path: Path) -> None:
         with matplotlib.rc_context({"svg.fonttype": "none"}):
             where_time_went(report, tmp_path / "time.svg")
         assert f"Where the time went, {said}<" in (tmp_path / "time.svg").read_text()
+
+
+def test_accuracy_against_latency_shows_the_arms_that_decode(tmp_path: Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        accuracy_against_latency(REPORT, tmp_path / "accuracy.svg")
+    shown = (tmp_path / "accuracy.svg").read_text()
+    assert all(f">{name}<" in shown for name in ("base alone", "base alone + decode", "ours", "ours + decode"))
 
 
 def test_a_missing_extra_names_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.state import RoleUsage, Step
+from specreason_graph.tools.bench.decode import Decoded
 from specreason_graph.tools.bench.outcome import Arm, Outcome
-from specreason_graph.tools.bench.table import bench_table, paired_lines
+from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import arm_totals, bench_report, paired, wilson
 
 
@@ -33,6 +34,7 @@ def outcome(number: int, right: bool, arm: Arm = "ours", **other: Any) -> Outcom
         "first_step_seconds": None,
         "steps": [],
         "usage": {"draft": role(), "base": role(), "judge": role()},
+        "decoded": None,
     }
     return Outcome(**{**made, **other})  # type: ignore[typeddict-item]
 
@@ -42,7 +44,11 @@ def arm_of(arm: Arm, n: int, right: int, **other: Any) -> list[Outcome]:
 
 
 def judged_steps(*accepted: bool | None) -> list[Step]:
-    return [Step(accepted=decision) for decision in accepted]  # type: ignore[typeddict-item]
+    """Accepted ones have 10 of base's tokens, and base's own 30; what was drafted in vain counts for nothing."""
+    return [
+        Step(accepted=decision, source="draft" if decision else "base", tokens=10, base_tokens=0 if decision else 30)  # type: ignore[typeddict-item]
+        for decision in accepted
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,7 @@ def test_totals_add_up_what_the_outcomes_hold() -> None:
         ]
     )
     assert totals["acceptance"] == 0.75
+    assert totals["draft_share"] == 30 / 90
     assert totals["tokens"] == {
         "drafted": 200,
         "discarded": 60,
@@ -115,8 +122,9 @@ def test_unknown_cached_tokens_stay_unknown() -> None:
 
 def test_an_arm_without_judged_steps_has_no_acceptance() -> None:
     """Which is neither 0 nor 1."""
-    assert arm_totals([outcome(0, True, "base")])["acceptance"] is None
-    assert arm_totals([outcome(0, True, steps=judged_steps(None))])["acceptance"] is None
+    base, unasked = arm_totals([outcome(0, True, "base")]), arm_totals([outcome(0, True, steps=judged_steps(None))])
+    assert (base["acceptance"], base["draft_share"]) == (None, None)
+    assert (unasked["acceptance"], unasked["draft_share"]) == (None, 0.0)  # base wrote all of it
 
 
 def test_a_clear_difference_is_outside_of_chance() -> None:
@@ -173,8 +181,8 @@ def test_thresholds_stand_behind_their_arm_and_are_compared_with_base() -> None:
     arms = ["ours@0.8", "base", "ours@-3", "paper@7", "ours"]
     report = bench_report([made for arm in arms for made in arm_of(arm, 4, 2)], {}, {})
     assert list(report["arms"]) == ["base", "paper@7", "ours", "ours@-3", "ours@0.8"]
-    assert list(report["paired"]) == ["ours-base", "paper@7-base", "ours@-3-base", "ours@0.8-base"]
-    assert paired_lines(report)[2].startswith("ours@-3 - base: +0.0 points [0.0, 0.0] (no difference seen)")
+    assert list(report["paired"]) == ["paper@7-base", "ours-base", "ours@-3-base", "ours@0.8-base"]
+    assert report_lines(report)[2].startswith("ours@-3 - base: +0.0 points [0.0, 0.0] (no difference seen)")
     assert "ours at -3 " in rendered(bench_table(report))
 
 
@@ -190,15 +198,30 @@ def test_the_table_says_what_is_unknown() -> None:
     outcomes = [*arm_of("base", 50, 25, seconds=5.0), *arm_of("ours", 50, 32, usage=usage)]
     text = rendered(bench_table(bench_report(outcomes, {}, {})))
     base, ours = [line.split() for line in text.splitlines() if line.startswith((" base", " ours"))]
-    assert " ".join(ours[1:10]) == "50 32/50 64.0 % [50, 76] - 10.0 2.00"
-    assert " ".join(ours[10:]) == "60,000 (0) 0 (0) 200,000 (?) 0 % - 0 % 100 %"
+    assert " ".join(ours[1:11]) == "50 32/50 64.0 % [50, 76] - - 10.0 2.00"
+    assert " ".join(ours[11:]) == "60,000 (0) 0 (0) 200,000 (?) 0 % - 0 % 100 %"
     assert "1.00" in base
     assert "…" not in rendered(bench_table(bench_report(outcomes, {}, {})), width=80)
 
 
+def test_the_table_tells_of_decoding_where_an_arm_decodes() -> None:
+    """Times base that decodes, and its tokens a pass, which are unknown where nothing was counted."""
+    plain = [*arm_of("base", 4, 2), *arm_of("ours", 4, 2, steps=judged_steps(True, False))]
+    assert "a pass" not in rendered(bench_table(bench_report(plain, {}, {})))
+    counted = Decoded(drafts=10, draft_tokens=50, accepted_tokens=25, arms=["base+decode"])
+    fast = [*arm_of("base+decode", 4, 2, seconds=4.0, decoded=counted), *arm_of("ours+decode", 4, 2, seconds=2.0)]
+    text = rendered(bench_table(bench_report([*plain, *fast], {}, {})))
+    lines = [line for line in text.splitlines() if "/4 " in line]
+    cells = {line.strip().partition("  ")[0]: line.partition("]")[2].split() for line in lines}
+    assert cells["base alone"][:6] == ["-", "-", "10.0", "1.00", "2.50", "-"]
+    assert cells["base alone + decode"][:6] == ["-", "-", "4.0", "0.40", "1.00", "3.50"]
+    assert cells["ours"][:8] == ["50", "%", "25", "%", "10.0", "1.00", "2.50", "-"]
+    assert cells["ours + decode"][:6] == ["-", "-", "2.0", "0.20", "0.50", "?"]
+
+
 def test_a_difference_in_words() -> None:
     outcomes = [*arm_of("base", 20, 10), *arm_of("ours", 20, 11, seconds=19.3), *arm_of("paper", 20, 0, seconds=0.0)]
-    ours, paper, last = paired_lines(bench_report(outcomes, {}, {}))
+    last, ours, paper = report_lines(bench_report(outcomes, {}, {}))
     assert ours == ("ours - base: +5.0 points [0.0, 15.0] (no difference seen), 1.93 times the seconds [1.9, 1.9]")
     assert paper.startswith("ours - paper: +55.0 points [")
     assert "times" not in paper
