@@ -59,4 +59,5 @@ def _told(speculation: Speculation | str) -> str:
     if isinstance(speculation, str):
         return speculation
     decoding, source = speculation.decoding, speculation.source
-    return f"{decoding.tokens_a_pass:.1f} tokens a pass of {decoding.proposed} proposed ({source})"
+    tokens = f"{decoding.tokens_a_pass:.1f} tokens a pass of {decoding.proposed} proposed ({source})"
+    return f"{tokens}; to check them takes a pass no longer, as on a GPU and not on a CPU"

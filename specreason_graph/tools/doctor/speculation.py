@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from specreason_graph.contract.config import Dialect
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.protocol import Endpoint
@@ -12,6 +13,10 @@ from specreason_graph.tools.doctor.case import Case
 from specreason_graph.tools.doctor.check import Finding
 from specreason_graph.tools.forecast import Speculation
 
+_HOW: Mapping[Dialect, str] = {
+    "vllm": "`--decode draft_model`",
+    "llamacpp": "`--model-draft` of llama.cpp's server",
+}
 _CHUNK = 16  # prompts a request
 
 
@@ -39,7 +44,7 @@ async def speculation(case: Case) -> Finding:
     found = await matches(case.pair.draft, await case.prompt("draft"), case.written)
     decoding = Decoding(tokens_a_pass=tokens_a_pass([found]))
     source = f"roughly estimated: the draft would have written {found.count('1')} of {len(found)} tokens of base"
-    case.speculation = Speculation(decoding, 1 / case.rates["draft"], "`--decode draft_model`", source)
+    case.speculation = Speculation(decoding, 1 / case.rates["draft"], _HOW[case.endpoint("base").dialect], source)
     return Finding("ok", f"about {decoding.tokens_a_pass:.1f} tokens a pass of {PROPOSED} proposed, {source}")
 
 
