@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypedDict
+from operator import sub
+from typing import TypedDict
 
 from specreason_graph.contract.config import EndpointConfig, PairConfig, addresses
 from specreason_graph.contract.errors import ConfigError, EndpointRefused, checked
 from specreason_graph.endpoint.http import Http
 from specreason_graph.models.pair import Pair
-from specreason_graph.tools.extra import extra
-
-_METRICS = {
-    "drafts": "vllm:spec_decode_num_drafts_total",
-    "draft_tokens": "vllm:spec_decode_num_draft_tokens_total",
-    "accepted_tokens": "vllm:spec_decode_num_accepted_tokens_total",
-}
-Counts = Mapping[str, int]
-"""Totals since a server's start, by the keys of `_METRICS`."""
+from specreason_graph.tools.decoding import Counts, counts
 
 
 class Decoded(TypedDict):
-    """What a server has counted over some time."""
+    """What a server has counted over some time; see `Counts`."""
 
-    drafts: int
-    """Passes of base in which proposed tokens were checked."""
-    draft_tokens: int
-    """Tokens that were proposed in them."""
-    accepted_tokens: int
+    passes: int
+    proposed: int
+    accepted: int
     arms: list[str]
     """Whose passes these are: of several arms where their runs went on at the same time."""
 
@@ -37,7 +28,7 @@ class Decoded(TypedDict):
 class Decoder:
     """The pair with base on the server that decodes; `arms` are those that share it at a time, None: one by one."""
 
-    def __init__(self, pair: Pair, servers: Sequence[Http], seen: Counts, arms: Sequence[str] | None) -> None:
+    def __init__(self, pair: Pair, servers: Sequence[Http], seen: Sequence[Counts], arms: Sequence[str] | None) -> None:
         self.pair = pair
         self._servers = servers
         self._seen = seen
@@ -54,9 +45,9 @@ class Decoder:
 
         None where a server was started anew meanwhile.
         """
-        counts = await self._since()
+        since = await self._since()
         arms = [arm] if self._arms is None else list(self._arms)
-        return None if counts is None else Decoded(**counts, arms=arms)  # type: ignore[typeddict-item]
+        return None if since is None else Decoded(**since._asdict(), arms=arms)  # type: ignore[typeddict-item]
 
     async def _since(self) -> Counts | None:
         async with self._lock:
@@ -100,65 +91,54 @@ async def decoding(pair: Pair, urls: str, arms: Sequence[str], concurrency: int)
             await server.aclose()
 
 
-async def read(servers: Iterable[Http]) -> Counts:
-    """The totals of all servers together.
+async def read(servers: Iterable[Http]) -> list[Counts]:
+    """What each server has counted since it was started.
 
     Raises:
         ConfigError: one does not decode speculatively.
         EndpointError: one does not answer.
     """
-    found = dict.fromkeys(_METRICS, 0)
+    all_counts = []
     for server in servers:
         try:
-            text = await server.text("/metrics")
-        except EndpointRefused:
-            text = ""
-        with server.shape("/metrics"):
-            values = metrics(text)
-        if _METRICS["drafts"] not in values:
+            found = counts(await server.text("/metrics"))
+        except EndpointRefused as refusal:
+            if refusal.status != 404:  # such as metrics that a proxy keeps to itself
+                raise
+            found = None
+        if found is None:
             raise ConfigError(
-                f"decode-url: the {server.name} does not decode speculatively: its /metrics have no "
-                f"{_METRICS['drafts']}. Start it with `specreason up --decode draft_model` or `--decode ngram`"
+                f"decode-url: the {server.name} does not decode speculatively (no vllm:spec_decode_num_drafts_total in "
+                "its /metrics): start it with `specreason up --decode draft_model` or `--decode ngram`"
             )
-        for key, metric in _METRICS.items():
-            found[key] += int(values[metric])
-    return found
+        all_counts.append(found)
+    return all_counts
 
 
-def metrics(text: str) -> dict[str, float]:
-    """The metrics in Prometheus' text format, each summed over its series.
-
-    Raises:
-        ValueError: it is no such text.
-        ConfigError: the extra `bench` is not installed.
-    """
-    parser: Any = extra("prometheus_client.parser", "reading /metrics")
-    found: dict[str, float] = {}
-    for family in parser.text_string_to_metric_families(text):
-        for sample in family.samples:
-            found[sample.name] = found.get(sample.name, 0.0) + sample.value
-    return found
+def between(before: Sequence[Counts], now: Sequence[Counts]) -> Counts | None:
+    """What servers have counted together between two readings; None where one was started anew."""
+    gained = [Counts(*map(sub, later, earlier)) for later, earlier in zip(now, before, strict=True)]
+    return None if any(min(of_one) < 0 for of_one in gained) else _together(gained)
 
 
-def between(before: Counts, now: Counts) -> Counts | None:
-    """What was counted between two readings; None where it began anew."""
-    counts = {key: now[key] - before[key] for key in now}
-    return None if min(counts.values()) < 0 else counts
-
-
-def tokens_a_pass(decoded: Iterable[Decoded | None], arms: Iterable[str]) -> float | None:
-    """Tokens that a pass of base gave, of those passes that had proposals: vLLM's mean acceptance length.
+def counted_tokens_a_pass(decoded: Iterable[Decoded | None], arms: Iterable[str]) -> float | None:
+    """Tokens that a pass of base gave in some runs, of the passes that had proposals: vLLM's mean acceptance length.
 
     Args:
-        decoded: what was counted of some runs.
+        decoded: what was counted of each run.
         arms: all arms whose runs these are.
 
     Returns:
         None where it was not counted, or together with other arms, or where nothing was ever proposed.
     """
-    drafts, accepted, own = 0, 0, set(arms)
-    for counts in decoded:
-        if counts is None or not own.issuperset(counts["arms"]):
+    own, known = set(arms), []
+    for found in decoded:
+        if found is None or not own.issuperset(found["arms"]):
             return None
-        drafts, accepted = drafts + counts["drafts"], accepted + counts["accepted_tokens"]
-    return 1 + accepted / drafts if drafts else None
+        known.append(Counts(found["passes"], found["proposed"], found["accepted"]))
+    means = _together(known).decoding
+    return None if means is None else means.tokens_a_pass
+
+
+def _together(several: Iterable[Counts]) -> Counts:
+    return Counts(*map(sum, zip(Counts(0, 0, 0), *several, strict=True)))

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from specreason_graph.contract.state import Ended
 from specreason_graph.loop.report import acceptance, draft_share
 from specreason_graph.tools.bench.comparisons import compared, place
-from specreason_graph.tools.bench.decode import tokens_a_pass
+from specreason_graph.tools.bench.decode import counted_tokens_a_pass
 from specreason_graph.tools.bench.outcome import Arm, Outcome, parts_of
 from specreason_graph.tools.extra import extra
 
@@ -215,7 +215,7 @@ def _tokens(outcomes: Sequence[Outcome]) -> Tokens:
 
 def _tokens_a_pass(outcomes: Sequence[Outcome]) -> float | None:
     decoding = [outcome for outcome in outcomes if parts_of(outcome["arm"]).decodes]
-    return tokens_a_pass((outcome["decoded"] for outcome in decoding), {outcome["arm"] for outcome in decoding})
+    return counted_tokens_a_pass((outcome["decoded"] for outcome in decoding), {outcome["arm"] for outcome in decoding})
 
 
 def _problem_rows(outcomes: Sequence[Outcome]) -> list[ProblemRow]:

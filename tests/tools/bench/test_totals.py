@@ -208,7 +208,7 @@ def test_the_table_tells_of_decoding_where_an_arm_decodes() -> None:
     """Times base that decodes, and its tokens a pass, which are unknown where nothing was counted."""
     plain = [*arm_of("base", 4, 2), *arm_of("ours", 4, 2, steps=judged_steps(True, False))]
     assert "a pass" not in rendered(bench_table(bench_report(plain, {}, {})))
-    counted = Decoded(drafts=10, draft_tokens=50, accepted_tokens=25, arms=["base+decode"])
+    counted = Decoded(passes=10, proposed=50, accepted=25, arms=["base+decode"])
     fast = [*arm_of("base+decode", 4, 2, seconds=4.0, decoded=counted), *arm_of("ours+decode", 4, 2, seconds=2.0)]
     text = rendered(bench_table(bench_report([*plain, *fast], {}, {})))
     lines = [line for line in text.splitlines() if "/4 " in line]

@@ -65,7 +65,7 @@ def test_both_kinds_of_arms_run_and_are_compared(
     records = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()[1:]]
     alone = [record for record in records if record["arm"] == "base+decode"]
     assert all(record["decoded"]["arms"] == ["base+decode"] for record in alone)
-    decoded = [record["decoded"]["drafts"] + record["decoded"]["accepted_tokens"] for record in alone]
+    decoded = [record["decoded"]["passes"] + record["decoded"]["accepted"] for record in alone]
     assert decoded == [record["usage"]["base"]["completion_tokens"] - 1 for record in alone]  # the prefill gives one
     assert (tmp_path / "plots" / "accuracy.png").exists()
 
@@ -122,6 +122,20 @@ def test_a_bench_that_was_stopped_runs_nothing_twice(
     assert figures[0] == figures[1]
 
 
+def test_with_room_for_one_server_of_base_the_arms_run_one_behind_the_other(
+    specreason: Specreason, bench: list[str], servers: ScriptedPair, decode: ScriptedServer
+) -> None:
+    """First on the plain server, then on the one in its place, into the same run."""
+    assert specreason(*bench, *arms("base", "ours")).status == 0
+    servers.base.requests.clear()
+    in_its_place = ["--base-url", decode.url, "--decode-url", decode.url]
+    done = specreason(*bench, *in_its_place, *arms(*ARMS), "--json")
+    report = json.loads(done.out)
+    assert {arm: totals["n"] for arm, totals in report["arms"].items()} == dict.fromkeys(ARMS, 2)
+    assert report["paired"]["ours+decode-base+decode"]["n"] == 2
+    assert not servers.base.requests
+
+
 @pytest.mark.parametrize("names", [("base+decode", "ours+decode"), ("ours+decode",)], ids=["two arms", "one"])
 def test_at_the_same_time_only_what_is_sure_is_told(
     specreason: Specreason, bench: list[str], decode: ScriptedServer, names: tuple[str, ...]
@@ -156,8 +170,12 @@ def test_an_arm_that_decodes_needs_to_know_where(
 @pytest.mark.parametrize(
     ("server", "options", "message"),
     [
-        ({"model": "scripted-base"}, [], "does not decode speculatively: its /metrics have no"),
-        ({"model": "scripted-base"}, [], "Start it with `specreason up --decode draft_model` or `--decode ngram`"),
+        (
+            {"model": "scripted-base"},
+            [],
+            "does not decode speculatively (no vllm:spec_decode_num_drafts_total in its /metrics)",
+        ),
+        ({"model": "scripted-base"}, [], "start it with `specreason up --decode draft_model` or `--decode ngram`"),
         ({"model": "other", "decodes": 3}, [], "decode-url: it has to serve base's model 'scripted-base', but"),
         ({"model": "scripted-base", "decodes": 3}, ["--dialect", "llamacpp"], "needs vLLM servers"),
     ],
