@@ -168,6 +168,19 @@ async def test_a_cut_call_is_none(format_name: str, budget: int) -> None:
     assert reply.usage_metadata["output_tokens"] > 0
 
 
+@pytest.mark.parametrize("format_name", ["hermes", "qwen3-coder", "deepseek"])
+async def test_arguments_that_go_in_circles_are_cut(format_name: str) -> None:
+    """The budget would be the wrong thing to name: with more of it, there would be more of the same."""
+    wanted: Any = [("say", {"text": "So it is 12.8 × 5/3 again. " * 60})]
+    reply, _ = await called(format_name, "think", wanted, answer_budget=2000)
+    assert reply.tool_calls == []
+    [call] = reply.invalid_tool_calls
+    assert (call["name"], "loop_detection" in call["error"]) == ("say", True)
+    assert reply.response_metadata["finish_reason"] == "length"
+    assert reply.response_metadata["specreason"]["answer_loops"]
+    assert reply.response_metadata["specreason"]["answer_tokens"] < 600
+
+
 async def test_whole_calls_before_a_cut_one_are_kept() -> None:
     wanted: Any = [("add", {"a": 2, "b": 3}), ("say", {"text": "a long text that has no room " * 9})]
     reply, _ = await called("hermes", "think", wanted, answer_budget=80)
