@@ -37,7 +37,7 @@ class AnswerError(SpecReasonError, OutputParserException):
 
 
 class AnswerCut(AnswerError):
-    """An answer that met its budget, or the deadline, before it was whole."""
+    """An answer that met its budget or the deadline, or went in circles, before it was whole."""
 
 
 def as_json_schema(schema: Mapping[str, Any] | type) -> dict[str, Any]:

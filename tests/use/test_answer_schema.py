@@ -110,6 +110,14 @@ async def test_a_server_that_ignores_a_schema_is_found_out() -> None:
             await model.with_structured_output(Legs).ainvoke(QUESTION)
 
 
+async def test_an_answer_that_goes_in_circles_names_what_cut_it() -> None:
+    """More budget would be more of the same."""
+    report = json.dumps({"findings": ["the bridge over the river is cracked"] * 90, "evacuate": True})
+    async with served(Script(STEPS, answer=report)) as (model, _):
+        with pytest.raises(AnswerCut, match=r"^loop_detection: the answer went in circles, .* after \d+ tokens[^\n]*$"):
+            await model.with_structured_output(Report, answer_budget=2000).ainvoke(QUESTION)
+
+
 @pytest.mark.parametrize("tokens", [1, 20, 30, 40, 60])
 @pytest.mark.parametrize("schema", [Report, Report.model_json_schema(), ReportDict, ReportOf])
 async def test_an_answer_that_was_cut_is_no_answer(schema: Any, tokens: int) -> None:

@@ -98,6 +98,7 @@ class Arms:
         async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Passage:
             bounds = Bounds(min(tokens, context - len(prompt)))
             close = (await pair.closings(role, preset)).marker if reasoning else None
+            # No loop is cut: a model alone is what a server's user gets.
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
 
         room = context - len(opening.ids) - settings.answer_budget
