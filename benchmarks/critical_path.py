@@ -5,9 +5,10 @@ of n tokens behind u uncached prompt tokens takes
 
     F(u) + (n - 1) t,   where F(u) = round trip + pass + u / prefill rate
 
-and t is the time a token. u follows from the prefix cache's blocks of 16 tokens: of a prompt of p tokens whose first k
-have been computed, u = p - 16 * floor(min(k, p - 1) / 16). With step k drafted from time s on, drafted by d, judged by
-v, and base's own version of it written by h:
+and t is the time a token. Where base has a decoder, its call takes as many passes as give the n - 1 tokens, from the
+same place in the text as on the server, each of t and the time of the proposals. u follows from the prefix cache's
+blocks of 16 tokens: of a prompt of p tokens whose first k have been computed, u = p - 16 * floor(min(k, p - 1) / 16).
+With step k drafted from time s on, drafted by d, judged by v, and base's own version of it written by h:
 
 - sequential: d = s + draft, v = d + judge, and a reject ends at v + base's step; the next draft begins there;
 - look-ahead: behind an accept the draft has gone on writing (no call, no prefill), so d is the time it needs behind
@@ -20,12 +21,15 @@ The last step has one more token, the one that closes the reasoning, and the ans
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
 from paced_traces import Trace
 
 from specreason_graph.contract.settings import Role
+from specreason_graph.testing import Decoder
+from specreason_graph.testing.pace import PLAIN
 from specreason_graph.tools.profiles import Profile
 
 _BLOCK = 16
@@ -53,30 +57,29 @@ class Mode:
     hedge: bool
 
 
-def base_alone(trace: Trace, profile: Profile, lengths: Lengths, gain: float) -> float:
+def base_alone(trace: Trace, profile: Profile, lengths: Lengths, decoder: Decoder = PLAIN) -> float:
     """Seconds of base's own reasoning in one call, and of its answer."""
-    base = _Server(profile, "base", gain)
+    base = _Server(profile, "base", decoder)
     tokens = sum(step.written for step in trace.steps) + 1
-    seconds = base.first(lengths.opening) + base.more(tokens)
+    seconds = base.call(0.0, lengths.opening).more(tokens)
     base.knows(lengths.opening + tokens - 1)
-    return seconds + _answer(base, lengths.opening + tokens - 1, lengths)
+    return _answered(seconds, base, lengths.opening + tokens - 1, lengths)
 
 
-def critical_path(trace: Trace, profile: Profile, lengths: Lengths, mode: Mode, gain: float) -> float:
+def critical_path(trace: Trace, profile: Profile, lengths: Lengths, mode: Mode, decoder: Decoder = PLAIN) -> float:
     """Seconds of the longest chain of calls that had to wait for each other."""
-    base, draft = _Server(profile, "base", gain), _Server(profile, "draft")
+    base, draft = _Server(profile, "base", decoder), _Server(profile, "draft")
     kept = lengths.opening
-    now = drafted = 0.0  # when the last kept step was there, and when the draft had written its last one
+    now = 0.0  # when the last kept step was there
     own = inf  # when base has its own version of the step
-    draft_goes_on = base_goes_on = False
+    drafting: _Call | None = None
+    hedging: _Call | None = None
     for step, more in [*((step, 0) for step in trace.steps[:-1]), (trace.steps[-1], 1)]:
-        if mode.look_ahead and draft_goes_on:
-            drafted += draft.goes_on(step.drafted + more)
-        else:
-            drafted = now + draft.first(kept) + draft.more(step.drafted + more)
+        drafting = drafting or draft.call(now, kept)
+        drafted = drafting.more(step.drafted + more)
         if mode.hedge:
-            begun = own if base_goes_on else now + base.first(kept) - base.token
-            own = begun + base.goes_on(step.written + more)
+            hedging = hedging or base.call(now, kept)
+            own = hedging.more(step.written + more)
         asked = max(drafted, now)
         verdict = asked + base.first(kept + step.drafted + lengths.request, knows=kept + step.drafted * step.accepted)
         if step.accepted:
@@ -84,25 +87,31 @@ def critical_path(trace: Trace, profile: Profile, lengths: Lengths, mode: Mode, 
         elif mode.hedge:
             now = max(verdict, own)
         else:
-            now = verdict + base.first(kept) + base.more(step.written + more)
+            now = base.call(verdict, kept).more(step.written + more)
         kept += step.written
         (draft if step.accepted else base).knows(kept - 1 + more)  # who wrote the last token has not read it
-        base_goes_on, draft_goes_on = mode.hedge and not step.accepted, step.accepted
-    return now + _answer(base, kept, lengths)
+        drafting = drafting if mode.look_ahead and step.accepted else None
+        hedging = None if step.accepted else hedging
+    return _answered(now, base, kept, lengths)
 
 
-def _answer(base: _Server, reasoning: int, lengths: Lengths) -> float:
-    return base.first(reasoning + lengths.cue) + base.more(lengths.answer)
+def _answered(now: float, base: _Server, reasoning: int, lengths: Lengths) -> float:
+    return base.call(now, reasoning + lengths.cue).more(lengths.answer)
 
 
 class _Server:
     """One model's timings, and how many of the run's tokens it has computed."""
 
-    def __init__(self, profile: Profile, role: Role, gain: float = 1.0) -> None:
-        self.token = profile.step(role) / gain
+    def __init__(self, profile: Profile, role: Role, decoder: Decoder = PLAIN) -> None:
+        self._decoder = decoder
+        self._pass = profile.step(role) + decoder.seconds
         self._before = profile.round_trip + profile.step(role)
         self._rate = profile.prompt_tokens_per_second(role)
         self._known = 0
+
+    def call(self, now: float, prompt: int) -> _Call:
+        """One that writes behind a prompt, begun now."""
+        return _Call(now + self.first(prompt), self._pass, self._decoder.passes(prompt + 1))
 
     def first(self, prompt: int, *, knows: int | None = None) -> float:
         """Seconds to the first token behind a prompt, which is known afterwards (as far as `knows`)."""
@@ -110,14 +119,25 @@ class _Server:
         self.knows(prompt if knows is None else knows)
         return self._before + uncached / self._rate
 
-    def more(self, tokens: int) -> float:
-        """Seconds from the first to the last of so many tokens."""
-        return (tokens - 1) * self.token
-
-    def goes_on(self, tokens: int) -> float:
-        """Seconds of so many tokens behind others."""
-        return tokens * self.token
-
     def knows(self, tokens: int) -> None:
         """So many tokens of the run have been computed."""
         self._known = max(self._known, tokens)
+
+
+class _Call:
+    """A model that writes on until it is cut off."""
+
+    def __init__(self, first: float, seconds: float, passes: Iterator[int]) -> None:
+        self._at = first
+        self._seconds = seconds
+        self._passes = passes
+        self._there = 1
+        self._wanted = 0
+
+    def more(self, tokens: int) -> float:
+        """When so many tokens more than before are there."""
+        self._wanted += tokens
+        while self._there < self._wanted:
+            self._there += next(self._passes)
+            self._at += self._seconds
+        return self._at

@@ -5,9 +5,10 @@
 
 Two scripted servers, in processes of their own, say what a trace says at the pace of a profile (`profiles.toml`), and
 the same trace is run in every mode: base alone in one generation, SpecReason as in the paper, with look-ahead, with
-hedge, with both; and some of it with speculative decoding inside base on both sides. The servers' models are written
-down in `specreason_graph/testing/pace.py` (ideal) and `engine.py` (step-synchronous), what efficiency is measured by
-in `critical_path.py`, and all of it in docs/speed.md. Nothing is simulated in our own time.
+hedge, with both; and each of them with speculative decoding inside base (`+decode`), which accepts token by token as
+was measured on real models (`accepted_tokens.json`). The servers' models are written down in
+`specreason_graph/testing/pace.py` (ideal) and `engine.py` (step-synchronous), what efficiency is measured by in
+`critical_path.py`, and all of it in docs/speed.md. Nothing is simulated in our own time.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Annotated, Any
 
 import typer
 from own_time import RUNS, own_time
-from paced_grid import WAYS_AT_ONCE, Cells, Plan, at_once, cells, figures, run_cells
+from paced_decoding import accepted
+from paced_figures import baselines, crossings, figures, recorded_place
+from paced_grid import WAYS_AT_ONCE, Cells, Plan, at_once, jobs, minutes, run_cells
 from paced_plots import plot
 from paced_report import show
 from paced_servers import ServerProcess
-from paced_traces import RECORDED, record
+from paced_sweep import sweep
+from paced_traces import RECORDED_RUNS, record
 from rich.console import Console
 
 from specreason_graph.contract.errors import SpecReasonError
@@ -37,8 +41,10 @@ QUICK = Plan(
     profiles=("h100-bf16",),
     acceptances=(40, 80),
     steps=10,
-    recorded=0,
-    speculative=(),
+    recorded=2,
+    recorded_thorough=2,
+    decoded=(40,),
+    places=1,
     servers_at_once=("ideal",),
     steps_at_once=5,
     own_steps_http=(10, 100),
@@ -54,25 +60,34 @@ def main(
     ] = FULL.lanes,
     steps: Annotated[int | None, typer.Option(min=5, help="Steps of a synthetic trace")] = None,
     profile: Annotated[list[str] | None, typer.Option(help="Only this profile; may be repeated")] = None,
+    problems: Annotated[
+        int | None, typer.Option(min=1, help="Recorded problems that are replayed at most, on any profile")
+    ] = None,
     journal: Annotated[
         Path | None,
         typer.Option("--record", help="Only take the counts out of a journal of `specreason bench`, for replay"),
     ] = None,
+    arm: Annotated[str, typer.Option(help="Whose runs `--record` takes")] = "ours",
 ) -> None:
     """Measure, and print tables."""
     plan = replace(QUICK if quick else FULL, lanes=lanes)
+    if problems is not None:
+        most = min(problems, plan.recorded_thorough)
+        plan = replace(plan, recorded=min(problems, plan.recorded), recorded_thorough=most)
     unknown = set(profile or ()) - set(profiles())
     if unknown:
         raise typer.BadParameter(f"there is no profile {unknown.pop()!r}; known are {', '.join(profiles())}")
     plan = replace(plan, steps=steps or plan.steps, profiles=tuple(profile or plan.profiles))
+    errors = Console(stderr=True)
     try:
         if journal is not None:
-            print(f"{record(journal, RECORDED)} problems are in {RECORDED}")
+            print(f"{record(journal, arm, RECORDED_RUNS)} problems are in {RECORDED_RUNS}")
             return
+        errors.print(f"about {minutes(plan):.0f} minutes, and a few for our own time", markup=False)
         results, found = asyncio.run(measure(plan))
         written = plot(found, results, plots) if plots else []
     except SpecReasonError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False)
+        errors.print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
     if as_json:
         print(json.dumps(results))
@@ -85,16 +100,22 @@ def main(
 async def measure(plan: Plan) -> tuple[dict[str, Any], Cells]:
     """Everything that the plan says: figures for scripts, and the runs that they come from."""
     questions = len(plan.at_once) * len(plan.servers_at_once) * len(WAYS_AT_ONCE)
-    total = len(RUNS) + 1 + questions + len(cells(plan))
+    total = len(RUNS) + 1 + questions + len(jobs(plan))
     async with AsyncExitStack() as stack:
         processes = [await stack.enter_async_context(ServerProcess()) for _ in ("base", "draft")]
         with counting("runs", total) as done:
             own = await own_time(plan.own_steps, plan.own_steps_http, processes, plan.tokens, done)
             concurrent = await at_once(plan, processes, done)
             found = await run_cells(plan, processes, done)
+    tree = figures(found)
     results = {
         "simulated": True,
-        "profiles": figures(found),
+        "profiles": tree,
+        "decoder": accepted(plan.accepted_tokens).figures(),
+        "baselines": baselines(tree),
+        "crossings": crossings(tree),
+        "recorded": {profile: recorded_place(plan, profile) for profile in plan.profiles if plan.recorded},
+        "sweep": sweep(plan),
         "own_ms": own,
         "concurrent": concurrent,
     }

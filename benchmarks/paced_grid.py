@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from paced_decoding import ACCEPTED, Accepted, accepted, decoder, drawn
 from paced_profiles import SERVERS, Server
-from paced_runs import BASE, MODES, Solved, solved, stage
+from paced_runs import BASE, LENGTHS, MODES, Solved, solved, stage, unavoidable
 from paced_servers import ServerProcess
-from paced_traces import Trace, recorded, synthetic
+from paced_traces import RECORDED_RUNS, Trace, recorded, synthetic
 
+from specreason_graph.testing import Decoder
+from specreason_graph.testing.pace import PLAIN
 from specreason_graph.tools.profiles import profiles
 
 WAYS = (BASE, *MODES)
 WAYS_AT_ONCE = (BASE, "sequential", "look_ahead", "both")
-SPECULATIVE = "+sd"
+DECODE = "+decode"
 """Behind a mode's name: with speculative decoding inside base."""
 RECORDED = "recorded"
 
@@ -32,12 +36,17 @@ class Plan:
     steps: int = 40
     tokens: int = 23
     """Of a step; 23 is the mean of 2,070 logged ones."""
-    recorded: int = 4
-    """Problems of the recorded runs that are replayed, one after the other."""
-    gain: float = 1.5
-    """Tokens a pass of base gives with speculative decoding inside it."""
-    speculative: tuple[int, ...] = (40, 80)
-    """Acceptances that are run with it, too."""
+    recorded: int = 8
+    """Problems of the recorded runs that are replayed."""
+    thorough: tuple[str, ...] = ("h100-bf16",)
+    """Profiles on which more of them are."""
+    recorded_thorough: int = 1000
+    """Problems that are replayed on those; more than there are is all."""
+    decoded: tuple[int, ...] = (40, 80)
+    """Acceptances at which every mode is run with speculative decoding, too, as the recorded runs are; at the others
+    it is base alone and both overlaps."""
+    places: int = 3
+    """Places of the measured texts at which a synthetic trace is run with speculative decoding."""
     lanes: int = 6
     """Runs at the same time, each on servers of its own."""
     at_once: tuple[int, ...] = (1, 8, 32)
@@ -51,11 +60,19 @@ class Plan:
     """Steps of a run at which our own time is read."""
     own_steps_http: tuple[int, ...] = (10, 100, 1000)
     """Likewise with HTTP, where a scripted server takes its time over a prompt of a thousand steps."""
+    recorded_runs: Path = RECORDED_RUNS
+    accepted_tokens: Path = ACCEPTED
 
-    def traces(self) -> dict[str, list[Trace]]:
+    def traces(self, profile: str) -> dict[str, list[Trace]]:
         """By acceptance; the recorded ones last."""
         made = {str(a): [synthetic(a / 100, steps=self.steps, tokens=self.tokens, seed=a)] for a in self.acceptances}
-        return {**made, RECORDED: recorded(self.recorded)} if self.recorded else made
+        count = self.recorded_thorough if profile in self.thorough else self.recorded
+        return {**made, RECORDED: recorded(count, self.recorded_runs)} if self.recorded else made
+
+    def modes(self, acceptance: str) -> list[str]:
+        """What is run on traces of that acceptance."""
+        every = acceptance == RECORDED or int(acceptance) in self.decoded
+        return [*WAYS, *(mode + DECODE for mode in (WAYS if every else (BASE, "both")))]
 
 
 class Cell(NamedTuple):
@@ -65,23 +82,73 @@ class Cell(NamedTuple):
     server: Server
     acceptance: str
     mode: str
-    """One of `WAYS`, with `SPECULATIVE` behind it or not."""
+    """One of `WAYS`, with `DECODE` behind it or not."""
+
+
+class Job(NamedTuple):
+    """One run of a cell."""
+
+    cell: Cell
+    trace: Trace
+    decoder: Decoder
+
+    @property
+    def way(self) -> str:
+        """The mode, whether or not base decodes speculatively."""
+        return self.cell.mode.removesuffix(DECODE)
+
+    @property
+    def least(self) -> float:
+        """Seconds that it has to take."""
+        return unavoidable(self.trace, profiles()[self.cell.profile], LENGTHS, self.way, self.decoder)
 
 
 Cells = dict[Cell, list[Solved]]
 
 
-def cells(plan: Plan) -> list[Cell]:
+def jobs(plan: Plan) -> list[Job]:
     """In the order they are run: modes take turns, and another one begins each time."""
-    found = []
-    for name in plan.profiles:
-        for server in SERVERS:
-            for turn, acceptance in enumerate(plan.traces()):
-                speculative = acceptance in map(str, plan.speculative)
-                modes = [*WAYS, *(mode + SPECULATIVE for mode in WAYS if speculative)]
-                shift = turn % len(modes)
-                found += [Cell(name, server, acceptance, mode) for mode in modes[shift:] + modes[:shift]]
-    return found
+    texts = accepted(plan.accepted_tokens)
+    return [
+        job
+        for profile in plan.profiles
+        for server in SERVERS
+        for turn, (acceptance, problem, trace) in enumerate(
+            (acceptance, problem, trace)
+            for acceptance, traces in plan.traces(profile).items()
+            for problem, trace in enumerate(traces)
+        )
+        for mode in _turned(plan.modes(acceptance), turn)
+        for job in _jobs(Cell(profile, server, acceptance, mode), problem, trace, texts, plan.places)
+    ]
+
+
+def _jobs(cell: Cell, problem: int, trace: Trace, texts: Accepted, places: int) -> list[Job]:
+    if not cell.mode.endswith(DECODE):
+        return [Job(cell, trace, PLAIN)]
+    profile, proposed = profiles()[cell.profile], texts.proposed
+    return [
+        Job(cell, trace, decoder(profile, matches, proposed, start))
+        for matches, start in proposals(texts, cell.acceptance, problem, places)
+    ]
+
+
+def proposals(texts: Accepted, acceptance: str, problem: int, places: int) -> list[tuple[str, int]]:
+    """Measured texts, and where a trace begins in them: a recorded problem has one of its own, a synthetic trace some
+    places in all of them."""
+    if acceptance == RECORDED:
+        return [(texts.of(problem), drawn(texts.of(problem), problem))]
+    return [(texts.whole, drawn(texts.whole, seed)) for seed in range(places)]
+
+
+def _turned(modes: list[str], turn: int) -> list[str]:
+    shift = turn % len(modes)
+    return modes[shift:] + modes[:shift]
+
+
+def minutes(plan: Plan) -> float:
+    """How long it takes to run them all, at least."""
+    return sum(job.least for job in jobs(plan)) / plan.lanes / 60
 
 
 async def run_cells(plan: Plan, processes: Sequence[ServerProcess], done: Callable[[], None]) -> Cells:
@@ -90,43 +157,19 @@ async def run_cells(plan: Plan, processes: Sequence[ServerProcess], done: Callab
     Raises:
         SpecReasonError: a run went another way than its trace.
     """
-    traces, lanes = plan.traces(), asyncio.Semaphore(plan.lanes)
+    lanes = asyncio.Semaphore(plan.lanes)
 
-    async def run(cell: Cell) -> list[Solved]:
-        mode = cell.mode.removesuffix(SPECULATIVE)
-        gain = plan.gain if cell.mode != mode else 1.0
+    async def run(job: Job) -> Solved:
+        profile = profiles()[job.cell.profile]
         async with lanes:
-            found = await solved(processes, traces[cell.acceptance], profiles()[cell.profile], cell.server, gain, mode)
+            found = await solved(processes, job.trace, profile, job.cell.server, job.decoder, job.way)
         done()
         return found
 
-    order = cells(plan)
-    return dict(zip(order, await asyncio.gather(*map(run, order)), strict=True))
-
-
-def figures(found: Cells) -> dict[str, Any]:
-    """`{profile: {server: {acceptance: {mode: figures}}}}`.
-
-    `ratio` is to base alone on the same traces, with speculative decoding on both sides or on neither; of base with
-    it, to base without.
-    """
-    tree: dict[str, Any] = {}
-    for cell, runs in found.items():
-        mode = cell.mode.removesuffix(SPECULATIVE)
-        against = BASE + (SPECULATIVE if cell.mode != mode and mode != BASE else "")
-        seconds = sum(run.seconds for run in runs)
-        place = tree.setdefault(cell.profile, {}).setdefault(cell.server, {}).setdefault(cell.acceptance, {})
-        place[cell.mode] = {
-            "ratio": sum(run.seconds for run in found[cell._replace(mode=against)]) / seconds,
-            "seconds": seconds / len(runs),
-            "efficiency": sum(run.unavoidable for run in runs) / seconds,
-            **{f"{role}_tokens": sum(_tokens(runs, role)) / len(runs) for role in ("base", "draft")},
-        }
-    return tree
-
-
-def _tokens(runs: Sequence[Solved], call: str) -> Iterator[int]:
-    return (request.tokens for run in runs for request in run.requests if request.call == call)
+    wanted, found = jobs(plan), Cells()
+    for job, run_of_it in zip(wanted, await asyncio.gather(*map(run, wanted)), strict=True):
+        found.setdefault(job.cell, []).append(run_of_it)
+    return found
 
 
 async def at_once(plan: Plan, processes: Sequence[ServerProcess], done: Callable[[], None]) -> dict[str, Any]:

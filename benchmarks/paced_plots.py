@@ -1,4 +1,4 @@
-"""Three kinds of plots: speed-up against acceptance, where the time went, and the timeline of one run."""
+"""Plots: speed-up against acceptance over base and over base+decode, where the time went, the timeline of one run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paced_grid import RECORDED, WAYS, Cell, Cells
+from paced_figures import LEVELS, over_decode
+from paced_grid import DECODE, RECORDED, WAYS, Cell, Cells
 from paced_profiles import SERVERS
 from paced_report import mode_name
 from paced_runs import MODES
@@ -43,6 +44,7 @@ def plot(found: Cells, figures: dict[str, Any], folder: Path) -> list[Path]:
     paths = []
     for profile, servers in figures["profiles"].items():
         paths.append(_speed_up(profile, servers, folder / f"speed-up-{profile}.png"))
+        paths.append(_over_decode(profile, figures, folder / f"decode-{profile}.png"))
         acceptance = "80" if "80" in servers["ideal"] else next(iter(servers["ideal"]))
         runs = {mode: found[Cell(profile, "ideal", acceptance, mode)][0] for mode in WAYS}
         title = f"simulated {profile}, {acceptance} % accepted, ideal server"
@@ -70,6 +72,41 @@ def _speed_up(profile: str, servers: dict[str, Any], path: Path) -> Path:
     panels[0].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(MODES), frameon=False)
+    figure.savefig(path)
+    return path
+
+
+def _over_decode(profile: str, figures: dict[str, Any], path: Path) -> Path:
+    """Both overlaps with speculative decoding over base with it, where they reach a level, and the recorded runs."""
+    it, recorded = figures["decoder"], figures["recorded"].get(profile)
+    figure = _figure(4.5)
+    measured = "placeholder" if it["about"].get("placeholder") else "as measured"
+    title = f"Simulated: {profiles()[profile].hardware}; {it['tokens_a_pass']:.1f} tokens a pass, {measured}"
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    panels = figure.subplots(1, len(SERVERS), sharey=True)
+    for axes, server in zip(panels, SERVERS, strict=True):
+        rows = figures["profiles"][profile][server]
+        points = over_decode(rows, "both")
+        color, marker = _MODE_LOOKS["both"]
+        axes.plot(list(points), list(points.values()), f"{marker}-", color=color, label="both+decode, synthetic runs")
+        for level in LEVELS:
+            axes.axhline(level, color="#666666", lw=0.8, ls=":")
+            at = figures["crossings"][profile][server][f"{level:g}"]
+            if at is not None and points[min(points)] < level:
+                axes.vlines(at, 0, level, color="#666666", lw=0.8)
+                axes.annotate(f"{level:g}× from {at:.0f} %", (at, 0), xytext=(3, 4), textcoords="offset points", size=8)
+        if recorded:
+            ratio = rows[RECORDED]["both" + DECODE]["ratio_to_decode"]
+            name = f"recorded runs, {recorded['problems']} problems"
+            axes.plot(100 * recorded["acceptance"], ratio, "*", ms=12, color="#D55E00", label=name)
+            share = 100 * recorded["draft_share"]
+            axes.plot(share, ratio, "*", ms=12, mfc="none", color="#D55E00", label="the same, by the draft's tokens")
+        axes.set(title=f"{server.replace('_', '-')} server", xlabel="accepted steps in %", xlim=(0, 100))
+        _bare(axes)
+    panels[0].set_ylabel("times as fast as base+decode")
+    panels[0].set_ylim(bottom=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     figure.savefig(path)
     return path
 

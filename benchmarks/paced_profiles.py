@@ -6,7 +6,7 @@ from typing import Literal
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.testing import Engine, Pace
-from specreason_graph.testing.pace import ServerPace
+from specreason_graph.testing.pace import PLAIN, Decoder, ServerPace
 from specreason_graph.tools.profiles import Profile
 
 Server = Literal["ideal", "step_synchronous"]
@@ -14,16 +14,16 @@ Server = Literal["ideal", "step_synchronous"]
 SERVERS: tuple[Server, ...] = ("ideal", "step_synchronous")
 
 
-def paced(profile: Profile, role: Role, server: Server, gain: float = 1.0) -> ServerPace:
-    """A server's timings; `gain` is the tokens a pass of base gives with speculative decoding inside it."""
-    rate, gain = profile.prompt_tokens_per_second(role), gain if role == "base" else 1.0
+def paced(profile: Profile, role: Role, server: Server, decoder: Decoder = PLAIN) -> ServerPace:
+    """A server's timings."""
+    rate = profile.prompt_tokens_per_second(role)
     if server == "ideal":
-        return Pace(profile.round_trip + profile.step(role), profile.step(role) / gain, rate)
+        return Pace(profile.round_trip + profile.step(role), profile.step(role), rate, decoder)
     return Engine(
         step=profile.step(role),
         per_sequence=profile.per_sequence * profile.step(role),
         prompt_tokens_per_second=rate,
         round_trip=profile.round_trip,
         budget=profile.budget,
-        tokens_per_step=gain,
+        decoder=decoder,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from paced_grid import WAYS
+from paced_figures import LEVELS
+from paced_grid import DECODE, RECORDED, WAYS
+from paced_runs import BASE
 from rich.console import Console, RenderableType
 from rich.table import Table
 
@@ -18,22 +20,64 @@ def show(figures: dict[str, Any], console: Console) -> None:
     for profile, servers in figures["profiles"].items():
         for server, rows in servers.items():
             console.print(_speed(profile, server, rows))
+    console.print(_baselines(figures))
+    for profile, rows in figures["sweep"].items():
+        console.print(_swept(profile, rows))
     console.print(_at_once(figures["concurrent"]))
     console.print(_own(figures["own_ms"]))
 
 
 def _speed(profile: str, server: str, rows: dict[str, Any]) -> RenderableType:
-    """Two lines an acceptance where it was run with speculative decoding, too."""
+    """Two lines an acceptance: base without and with speculative decoding."""
     title = f"simulated: {profiles()[profile].hardware}; {server.replace('_', '-')} server"
-    table = Table("accepted", *(mode_name(way) for way in WAYS), title=title, caption="× base only (efficiency)")
+    caption = "× base only / × base only that decodes speculatively (efficiency)"
+    table = Table("accepted", *(mode_name(way) for way in WAYS), title=title, caption=caption)
     for acceptance, modes in rows.items():
-        for behind in sorted({mode.partition("+")[2] for mode in modes}):
-            found = [modes[f"{way}+{behind}" if behind else way] for way in WAYS]
-            faster = f", {found[0]['ratio']:.2f}×" if behind else ""
-            seconds = f"{found[0]['seconds']:.1f} s{faster} ({found[0]['efficiency']:.2f})"
-            ratios = [f"{it['ratio']:.2f} ({it['efficiency']:.2f})" for it in found[1:]]
+        for behind in ("", DECODE):
+            cells = [_cell(modes[way + behind]) if way + behind in modes else "" for way in WAYS]
+            cells[0] = f"{modes[BASE + behind]['seconds']:.1f} s, {cells[0]}"
             name = f"{acceptance} %" if acceptance.isdigit() else acceptance
-            table.add_row(f"  with {behind}" if behind else name, seconds, *ratios)
+            table.add_row(f"  {behind}" if behind else name, *cells)
+    return table
+
+
+def _cell(found: dict[str, float]) -> str:
+    return f"{found['ratio']:.2f} / {found['ratio_to_decode']:.2f} ({found['efficiency']:.2f})"
+
+
+def _baselines(figures: dict[str, Any]) -> RenderableType:
+    """What speculative decoding alone gives, and from where on both overlaps give more with it."""
+    it = figures["decoder"]
+    what = "PLACEHOLDER, nothing was measured" if it["about"].get("placeholder") else "measured"
+    table = Table(
+        *("profile", "server", "base+decode × base only, recorded"),
+        *(f"both+decode {level:g} × it from" for level in LEVELS),
+        title="simulated: speculative decoding inside base",
+        caption=f"{it['tokens_a_pass']:.2f} tokens a pass of {it['proposed']} proposed, {it['matches']:.0%} of "
+        f"{it['tokens']:,} tokens in {it['texts']} texts proposed right ({what})",
+    )
+    for profile, servers in figures["crossings"].items():
+        for server, levels in servers.items():
+            baseline = figures["profiles"][profile][server].get(RECORDED, {}).get(BASE + DECODE)
+            places = ["never" if at is None else f"{at:.0f} %" for at in levels.values()]
+            table.add_row(profile, server.replace("_", "-"), f"{baseline['ratio']:.2f}" if baseline else "", *places)
+    return table
+
+
+def _swept(profile: str, rows: dict[str, Any]) -> RenderableType:
+    table = Table(
+        *("accepted", "changed", *(mode_name(way) for way in WAYS)),
+        title=f"by the formula of the bound: {profiles()[profile].hardware}",
+        caption="× base only that decodes speculatively; base only that does × base only",
+    )
+    for acceptance, found in rows.items():
+        name = f"{acceptance} %" if acceptance.isdigit() else acceptance
+        lines = {f"{n} proposed": it for n, it in found["proposed"].items()}
+        lines |= {f"judge's request of {n} tokens": it for n, it in found["judge_request"].items()}
+        lines["tokens proposed right are in accepted steps"] = found["matches_follow_acceptance"]
+        for changed, ratios in lines.items():
+            table.add_row(name, changed, *(f"{ratios[way]:.2f}" if way in ratios else "" for way in WAYS))
+            name = ""
     return table
 
 

@@ -20,7 +20,8 @@ from specreason_graph.contract.errors import SpecReasonError
 from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.models.conversation import chat_messages
-from specreason_graph.testing import tokenizer
+from specreason_graph.testing import Decoder, tokenizer
+from specreason_graph.testing.pace import PLAIN
 from specreason_graph.testing.tokenizer import END_OF_TURN
 from specreason_graph.tools.profiles import Profile
 
@@ -41,6 +42,8 @@ JUDGE = (
     )
 )
 PRESET = builtin().presets["thinking"]
+LENGTHS = Lengths(opening=29, request=70, cue=2, answer=3)
+"""Of every question here; what a run's efficiency is measured by is read off its own servers."""
 _BUDGET = 60_000  # tokens; no run reaches it
 
 
@@ -59,7 +62,8 @@ class Stage:
 
     trace: Trace
     profile: Profile
-    gain: float
+    decoder: Decoder
+    """Inside base."""
     pair: Pair
     graph: CompiledStateGraph[Any, Any, Any, Any]
     requests: list[Request]
@@ -91,10 +95,7 @@ class Stage:
 
     async def unavoidable(self, mode: str) -> float:
         """Seconds of the calls that had to be made one behind the other."""
-        lengths = await _lengths(self.pair)
-        if mode == BASE:
-            return base_alone(self.trace, self.profile, lengths, self.gain)
-        return critical_path(self.trace, self.profile, lengths, MODES[mode], self.gain)
+        return unavoidable(self.trace, self.profile, await lengths_of(self.pair), mode, self.decoder)
 
     async def _base(self, question: list[AnyMessage]) -> str:
         """The reasoning in one generation, then the answer, as `finalize` has it written."""
@@ -107,6 +108,13 @@ class Stage:
         return reasoning.text + answer.text.strip()
 
 
+def unavoidable(trace: Trace, profile: Profile, lengths: Lengths, mode: str, decoder: Decoder) -> float:
+    """Seconds of the longest chain of calls."""
+    if mode == BASE:
+        return base_alone(trace, profile, lengths, decoder)
+    return critical_path(trace, profile, lengths, MODES[mode], decoder)
+
+
 def settings(mode: str) -> Settings:
     """A run's settings; what overlaps is all that differs."""
     chosen = {"look_ahead": MODES[mode].look_ahead, "hedge": MODES[mode].hedge}
@@ -117,7 +125,7 @@ def settings(mode: str) -> Settings:
 
 @asynccontextmanager
 async def stage(
-    processes: Sequence[ServerProcess], trace: Trace, profile: Profile, server: Server, gain: float = 1.0
+    processes: Sequence[ServerProcess], trace: Trace, profile: Profile, server: Server, decoder: Decoder = PLAIN
 ) -> AsyncIterator[Stage]:
     """Servers with an empty prefix cache, and a pair that has been looked up, as it is once in a client's life.
 
@@ -126,16 +134,16 @@ async def stage(
         trace: what they say.
         profile: at which pace.
         server: which model of a server keeps it.
-        gain: tokens a pass of base gives: more than 1 is speculative decoding inside it.
+        decoder: speculative decoding inside base.
     """
     base, draft = trace.scripts()
     async with (
-        processes[0].serving("base", base, paced(profile, "base", server, gain)) as (base_config, of_base),
+        processes[0].serving("base", base, paced(profile, "base", server, decoder)) as (base_config, of_base),
         processes[1].serving("draft", draft, paced(profile, "draft", server)) as (draft_config, of_draft),
     ):
         requests: list[Request] = []
         async with looked_up(PairConfig(base=base_config, draft=draft_config, preset=PRESET.name)) as pair:
-            yield Stage(trace, profile, gain, pair, compiled(pair), requests)
+            yield Stage(trace, profile, decoder, pair, compiled(pair), requests)
     requests += [*of_base, *of_draft]
 
 
@@ -156,27 +164,20 @@ def compiled(pair: Pair, **options: Any) -> CompiledStateGraph[Any, Any, Any, An
 
 
 async def solved(
-    processes: Sequence[ServerProcess],
-    traces: Sequence[Trace],
-    profile: Profile,
-    server: Server,
-    gain: float,
-    mode: str,
-) -> list[Solved]:
-    """Each trace by itself, on servers of its own."""
-    found = []
-    for trace in traces:
-        async with stage(processes, trace, profile, server, gain) as it:
-            seconds, unavoidable = await it.solve(mode), await it.unavoidable(mode)
-        found.append(Solved(seconds, unavoidable, it.requests))
-    return found
+    processes: Sequence[ServerProcess], trace: Trace, profile: Profile, server: Server, decoder: Decoder, mode: str
+) -> Solved:
+    """A trace by itself, on servers of its own."""
+    async with stage(processes, trace, profile, server, decoder) as it:
+        seconds, unavoidable = await it.solve(mode), await it.unavoidable(mode)
+    return Solved(seconds, unavoidable, it.requests)
 
 
 def _question(number: int) -> list[AnyMessage]:
     return [HumanMessage(f"How many is {number:02} + {number:02}?")]  # all of one length
 
 
-async def _lengths(pair: Pair) -> Lengths:
+async def lengths_of(pair: Pair) -> Lengths:
+    """Tokens around the steps of a question here."""
     opening = await pair.opening("base", chat_messages(_question(0), PRESET), PRESET)
     cue = await pair.base.encode(PRESET.answer_cue, control=True)
     answer = tokenizer("a").encode(ANSWER + END_OF_TURN)

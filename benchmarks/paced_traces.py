@@ -15,7 +15,7 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.testing import Script, tokenizer
 from specreason_graph.tools.bench.journal import read_journal
 
-RECORDED = Path(__file__).parent / "recorded.json"
+RECORDED_RUNS = Path(__file__).parent / "recorded.json"
 ANSWER = "42"
 _STAYS = 0.57  # P(accept | accept) - P(accept | reject), 0.94 - 0.37 in 2,070 logged steps
 _LEAST = 2  # tokens of a step: a word and what ends it
@@ -73,20 +73,20 @@ def synthetic(acceptance: float, *, steps: int, tokens: int, seed: int = 0) -> T
             return Trace(tuple(TraceStep(tokens, tokens, it) for it in accepted), seed)
 
 
-def record(journal: Path, out: Path) -> int:
-    """Take the counts, and nothing else, out of a journal of `specreason bench`. Returns how many problems.
+def record(journal: Path, arm: str, out: Path) -> int:
+    """Take an arm's counts, and nothing else, out of a journal of `specreason bench`. Returns how many runs.
 
     Raises:
-        ConfigError: it is no journal, or has no run whose every step was drafted.
+        ConfigError: it is no journal, or has no run of the arm whose every step was drafted.
     """
     settings, outcomes = read_journal(journal)
     problems = [
         [[step["draft_tokens"], step["base_tokens"], step["accepted"]] for step in outcome["steps"]]
         for outcome in outcomes
-        if outcome["steps"] and all(step["accepted"] is not None for step in outcome["steps"])
+        if outcome["arm"] == arm and outcome["steps"] and all(step["accepted"] is not None for step in outcome["steps"])
     ]
     if not problems:
-        raise ConfigError(f"record: {journal} has no run whose every step was drafted and judged")
+        raise ConfigError(f"record: {journal} has no run of arm {arm!r} whose every step was drafted and judged")
     pair = {key: settings.get(key) for key in ("base_model", "draft_model", "judge", "threshold")}
     lines = ",\n".join(f"    {json.dumps(problem)}" for problem in problems)
     columns = json.dumps(["drafted tokens", "base's tokens", "accepted"])
@@ -96,7 +96,7 @@ def record(journal: Path, out: Path) -> int:
     return len(problems)
 
 
-def recorded(count: int, path: Path = RECORDED) -> list[Trace]:
+def recorded(count: int, path: Path = RECORDED_RUNS) -> list[Trace]:
     """The first recorded problems.
 
     Raises:

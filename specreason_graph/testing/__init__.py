@@ -2,7 +2,7 @@
 
 from specreason_graph.testing.engine import Engine
 from specreason_graph.testing.fault import Fault
-from specreason_graph.testing.pace import Pace
+from specreason_graph.testing.pace import Decoder, Pace
 from specreason_graph.testing.pair import ScriptedPair, scripted_pair
 from specreason_graph.testing.record import Record
 from specreason_graph.testing.script import Script
@@ -11,6 +11,7 @@ from specreason_graph.testing.tokenizer import ByteTokenizer, tokenizer
 
 __all__ = [
     "ByteTokenizer",
+    "Decoder",
     "Engine",
     "Fault",
     "Pace",

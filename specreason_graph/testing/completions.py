@@ -102,14 +102,15 @@ class Completions:
             index: generate(self.model, job.request, prompt, context=self.context)
             for index, prompt in enumerate(record.prompts)
         }
-        number = 0
-        ago = time.time() - record.began
-        with closing(self.pace.begin(uncached, len(runs), ago=ago)) as schedule:
-            while runs:
-                made = [(index, next(run)) for index, run in runs.items()]
-                runs = {index: runs[index] for index, token in made if not token.finish}
-                await schedule.until(number, last=not runs)
-                for index, token in made:
+        number, ahead = 0, list[list[tuple[int, Token]]]()
+        place, ago = len(record.prompts[0]), time.time() - record.began
+        with closing(self.pace.begin(uncached, len(runs), place=place, ago=ago)) as schedule:
+            while runs or ahead:
+                while runs and len(ahead) < self.pace.at_once:
+                    ahead.append([(index, next(run)) for index, run in runs.items()])
+                    runs = {index: runs[index] for index, token in ahead[-1] if not token.finish}
+                await schedule.until(number, last=None if runs else number + len(ahead) - 1)
+                for index, token in ahead.pop(0):
                     job.sequences[index].extend(token.id)
                     record.tokens += 1
                     yield index, token

@@ -11,7 +11,8 @@ from paced_runs import JUDGE, MODES, PRESET
 from paced_traces import Trace, TraceStep, synthetic
 
 from specreason_graph import Pair
-from specreason_graph.testing import Script, scripted_pair
+from specreason_graph.testing import Decoder, Script, scripted_pair
+from specreason_graph.testing.pace import PLAIN
 from specreason_graph.tools.predict import Mode, Steps, speedup
 from specreason_graph.tools.profiles import Profile, profiles
 
@@ -27,12 +28,12 @@ ANSWER = 0.01 + 0.3  # and its prefill
 
 def path(mode: str, *steps: TraceStep) -> float:
     """Milliseconds of the reasoning: the answer's call is taken off, its prefill is not."""
-    return 1000 * (critical_path(Trace(steps, 0), ROUND, LENGTHS, MODES[mode], 1.0) - ANSWER)
+    return 1000 * (critical_path(Trace(steps, 0), ROUND, LENGTHS, MODES[mode]) - ANSWER)
 
 
 def test_base_alone_is_two_calls() -> None:
     """Guards what every ratio is against: one generation, and the answer behind the closed reasoning."""
-    seconds = base_alone(Trace((ACCEPTED, REJECTED), 0), ROUND, LENGTHS, 1.0)
+    seconds = base_alone(Trace((ACCEPTED, REJECTED), 0), ROUND, LENGTHS)
     assert seconds == pytest.approx((0.01 + 0.064 + 33 * 0.1) + (ANSWER + 0.002))  # all but the cue is cached
 
 
@@ -53,7 +54,7 @@ def test_look_ahead_hides_the_shorter_of_draft_and_judge() -> None:
 def test_a_hedged_reject_costs_what_base_alone_would() -> None:
     """Guards the promise never to be slower: draft and judge are hidden behind base's own version."""
     steps = (REJECTED, REJECTED, REJECTED)
-    alone = 1000 * (base_alone(Trace(steps, 0), ROUND, LENGTHS, 1.0) - ANSWER)
+    alone = 1000 * (base_alone(Trace(steps, 0), ROUND, LENGTHS) - ANSWER)
     assert path("hedge", *steps) == pytest.approx(alone, abs=1)
     assert path("both", *steps) == pytest.approx(alone, abs=1)
 
@@ -73,21 +74,50 @@ def test_the_formula_of_predict_agrees(name: str, mode: Mode) -> None:
         )
         seconds = [
             sum(work(trace, profile, LENGTHS, *more) for trace in traces)
-            for work, more in ((base_alone, (1.0,)), (critical_path, (MODES[mode], 1.0)))
+            for work, more in ((base_alone, ()), (critical_path, (MODES[mode],)))
         ]
         assert speedup(profile.timings, steps, mode) == pytest.approx(seconds[0] / seconds[1], rel=0.05)
 
 
+TWO = Decoder(gives=(2,), proposed=1, seconds=0.02)
+"""A pass takes 120 ms then, and gives two tokens."""
+
+
+def test_a_decoder_takes_passes_and_not_tokens() -> None:
+    """Guards the second baseline: the first token comes alone, then pass after pass with its proposals."""
+    seconds = base_alone(Trace((ACCEPTED, REJECTED), 0), ROUND, LENGTHS, TWO)
+    assert seconds == pytest.approx((0.01 + 0.064 + 0.1 + 16 * 0.12) + (0.01 + 0.002 + 0.1 + 0.12))
+
+
+def test_a_decoder_is_where_its_text_is() -> None:
+    """Guards the order of the measured tokens: the opening has 64, so the first pass begins at place 65."""
+    hard_end = Decoder(gives=(*[4] * 68, *[1] * 32), proposed=3, seconds=0.02)  # places 65 to 68, and then ones
+    seconds = base_alone(Trace((ACCEPTED,), 0), ROUND, LENGTHS, hard_end)
+    assert seconds == pytest.approx((0.01 + 0.064 + 0.1 + (1 + 12) * 0.12) + (0.01 + 0.002 + 0.1 + 2 * 0.12))
+
+
+def test_the_loop_with_a_decoder() -> None:
+    """Guards ours+decode: draft and judge cost what they did, base's step half its passes."""
+    draft, judge, base = (10 + 6.4 + 17 * 10), (10 + 100 + 64 + 16 + 70), (10 + 16 + 100 + 8 * 120)
+    answer = 1000 * (0.01 + 0.002 + 0.1 + 0.12)
+
+    def path(mode: str) -> float:
+        return 1000 * critical_path(Trace((REJECTED,), 0), ROUND, LENGTHS, MODES[mode], TWO) - answer
+
+    assert path("sequential") == pytest.approx(draft + judge + base)
+    assert path("hedge") == pytest.approx(10 + 64 + 100 + 8 * 120)  # base began with the draft, and hides it
+
+
 @pytest.mark.parametrize("name", profiles())
-@pytest.mark.parametrize("gain", [1.0, 1.5])
-def test_each_overlap_only_saves(name: str, gain: float) -> None:
+@pytest.mark.parametrize("decoder", [PLAIN, Decoder((3, 2, 1, 1), 2, 0.006)], ids=["plain", "decode"])
+def test_each_overlap_only_saves(name: str, decoder: Decoder) -> None:
     """Guards against a path that counts something twice: less waiting can't take longer, on any profile."""
     for acceptance in (0.1, 0.4, 0.8):
         trace = synthetic(acceptance, steps=20, tokens=23)
-        took = {mode: critical_path(trace, profiles()[name], LENGTHS, MODES[mode], gain) for mode in MODES}
+        took = {mode: critical_path(trace, profiles()[name], LENGTHS, MODES[mode], decoder) for mode in MODES}
         assert took["both"] <= min(took["look_ahead"], took["hedge"])
         assert max(took["look_ahead"], took["hedge"]) <= took["sequential"]
-        assert took["both"] < base_alone(trace, profiles()[name], LENGTHS, gain)
+        assert took["both"] < base_alone(trace, profiles()[name], LENGTHS, decoder)
 
 
 @pytest.mark.parametrize("name", profiles())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from paced_traces import RECORDED, Trace, TraceStep, record, recorded, synthetic
+from paced_traces import RECORDED_RUNS, Trace, TraceStep, record, recorded, synthetic
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.testing import Script, tokenizer
@@ -59,9 +59,13 @@ def test_accepts_and_rejects_come_in_runs() -> None:
 def test_a_journal_gives_its_counts_and_nothing_else(tmp_path: Path) -> None:
     """Guards users' runs: no text of a problem may get into a trace; runs with unjudged steps can't be replayed."""
 
-    def outcome(*steps: tuple[int, int, bool | None]) -> dict[str, Any]:
+    def outcome(*steps: tuple[int, int, bool | None], arm: str = "ours") -> dict[str, Any]:
         keys = ("draft_tokens", "base_tokens", "accepted")
-        return {"problem": "secret", "steps": [dict(zip(keys, step, strict=True), text="secret") for step in steps]}
+        return {
+            "problem": "secret",
+            "arm": arm,
+            "steps": [dict(zip(keys, step, strict=True), text="secret") for step in steps],
+        }
 
     journal, out = tmp_path / "runs.jsonl", tmp_path / "recorded.json"
     lines = [
@@ -69,9 +73,10 @@ def test_a_journal_gives_its_counts_and_nothing_else(tmp_path: Path) -> None:
         outcome((30, 0, True), (20, 50, False)),
         outcome((0, 12, None), (30, 0, True)),
         outcome(),
+        outcome((30, 0, True), arm="paper"),
     ]
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert record(journal, out) == 1
+    assert record(journal, "ours", out) == 1
     assert "secret" not in out.read_text()
     assert [trace.steps for trace in recorded(9, out)] == [(TraceStep(30, 30, True), TraceStep(20, 50, False))]
 
@@ -79,9 +84,9 @@ def test_a_journal_gives_its_counts_and_nothing_else(tmp_path: Path) -> None:
 def test_a_journal_without_such_runs_is_refused(tmp_path: Path) -> None:
     """Guards the message: it says what is missing."""
     journal = tmp_path / "runs.jsonl"
-    journal.write_text('{"settings": {}}\n{"steps": []}\n')
-    with pytest.raises(ConfigError, match="no run whose every step was drafted"):
-        record(journal, tmp_path / "out.json")
+    journal.write_text('{"settings": {}}\n{"arm": "paper", "steps": [{"accepted": true}]}\n')
+    with pytest.raises(ConfigError, match="no run of arm 'ours' whose every step was drafted"):
+        record(journal, "ours", tmp_path / "out.json")
     with pytest.raises(ConfigError, match="make one with --record"):
         recorded(1, journal)
 
@@ -89,5 +94,5 @@ def test_a_journal_without_such_runs_is_refused(tmp_path: Path) -> None:
 def test_the_recorded_runs_can_be_replayed() -> None:
     """Guards the data file."""
     traces = recorded(1000)
-    assert len(traces) == len(json.loads(RECORDED.read_text())["problems"])
+    assert len(traces) == len(json.loads(RECORDED_RUNS.read_text())["problems"])
     assert all(counts(trace.scripts()[1]) == [step.drafted for step in trace.steps] for trace in traces)

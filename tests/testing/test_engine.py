@@ -3,64 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 import pytest
 
 from specreason_graph.testing import Engine, Script, ScriptedServer
-from specreason_graph.testing.pace import Schedule
 
+from .clock import later, now, on_jumping_clock, read
 from .conftest import Client
-
-_Result = TypeVar("_Result")
-
-
-class _Jumping(selectors.SelectSelector):
-    """Waits for nothing: the time that it would have waited is added up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class _JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
-
-
-def on_jumping_clock(main: Coroutine[Any, Any, _Result]) -> _Result:
-    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
-        return runner.run(main)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def read(schedule: Schedule, tokens: int) -> list[float]:
-    """When each of so many tokens came."""
-    times = []
-    for token in range(tokens):
-        await schedule.until(token, last=token == tokens - 1)
-        times.append(now())
-    schedule.close()
-    return times
-
-
-async def later(seconds: float, schedule: Any, tokens: int) -> list[float]:
-    """The same for a request that begins some seconds from now."""
-    await asyncio.sleep(seconds)
-    return await read(schedule(), tokens)
 
 
 def test_a_lone_request_costs_its_round_trip_its_prefill_and_a_step_a_token() -> None:
@@ -128,15 +77,6 @@ def test_an_abort_frees_its_place_at_the_next_boundary() -> None:
         return await read(running, 4)
 
     assert on_jumping_clock(main()) == pytest.approx([1.7, 3.2, 4.2, 5.2])  # dropped at 2.1, after a boundary at 1.6
-
-
-def test_speculative_decoding_gives_more_than_a_token_a_step() -> None:
-    """Guards the gain: the pass stays as long as it was, and the first token comes alone out of the prefill."""
-
-    async def main() -> list[float]:
-        return await read(Engine(step=1.0, tokens_per_step=1.5).begin(1, 1), 7)
-
-    assert on_jumping_clock(main()) == pytest.approx([1, 2, 3, 3, 4, 5, 5])
 
 
 def test_an_engine_that_ran_dry_starts_again_with_the_next_request() -> None:
