@@ -25,7 +25,8 @@ STEP = 30
 """Tokens of a step that is judged."""
 SPOTS = 16
 """Tokens of it that the likelihood form asks about."""
-_DECODED = 128  # tokens of a generation that is timed
+DECODED = 128
+"""Tokens of a generation that is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ async def time_judge(stage: Stage, cell: JudgeCall, token_ms: float) -> dict[str
         "base_tokens": statistics.median(took) / token_ms,
         "prompts": len(prompts),
         "cached_tokens": cached[-1],
+        "prefilled_tokens": len(prompts[0]) - (cached[-1] or 0) if len(prompts) == 1 else None,
     }
 
 
@@ -106,7 +108,7 @@ async def _generation(endpoint: Endpoint, prompt: Sequence[int], seed: int) -> t
     began = time.perf_counter()
     first = last = 0.0
     more = 0
-    said = endpoint.generate(prompt, max_tokens=_DECODED, sampling=Sampling(TEMPERATURE, TOP_P, seed))
+    said = endpoint.generate(prompt, max_tokens=DECODED, sampling=Sampling(TEMPERATURE, TOP_P, seed))
     async with aclosing(said):
         async for it in said:
             if isinstance(it, End):

@@ -79,11 +79,17 @@ class Extent:
     """Judge requests of each kind."""
 
     @property
+    def sequences(self) -> int:
+        """At a time on a server: a run has two at most. Few, since a graph is captured for each size of a batch."""
+        return max(_SEQUENCES, 2 * max(self.at_once))
+
+    @property
     def longest(self) -> int:
         """Tokens that a model's context has to hold for the runs; judging behind long contexts needs more."""
         return CONTEXT + 2 * self.run_tokens + _MARGIN
 
 
+_SEQUENCES = 16  # spots of the likelihood form, all at a time
 _MARGIN = 512  # tokens: a step, the judge's request, an answer
 
 
@@ -108,6 +114,41 @@ def cells(extent: Extent, parts: Sequence[Part], decodes: Sequence[str]) -> list
         for decode in (PLAIN, *decodes):
             wanted += [Tokens(decode, "base"), _alone(decode), *(Runs(decode, mode, middle) for mode in _FEW)]
     return list(dict.fromkeys(wanted))
+
+
+def telling(extent: Extent, decode: str) -> list[Cell]:
+    """What a few minutes are spent on, what tells most first; `in_groups` is the order in which it is measured.
+
+    Args:
+        extent: how much.
+        decode: the kind of speculative decoding inside base.
+    """
+    shares = sorted(extent.acceptances, reverse=True)  # first where the loop gains most
+
+    def compared(decode: str, mode: str, at_once: int = 1) -> list[Cell]:
+        return [_alone(decode, at_once), *(Runs(decode, mode, share, at_once) for share in shares)]
+
+    ranked: list[Cell] = [
+        Tokens(PLAIN, "base"),  # in what all else is told, and what every estimate of time begins with
+        Tokens(PLAIN, "draft"),
+        *compared(PLAIN, "both"),  # is the loop faster than base alone? That is the question.
+        *(JudgeCall(PLAIN, form, context) for context in extent.contexts for form in FORMS),  # with tokens: a profile
+        Tokens(decode, "base"),
+        *compared(decode, "both"),  # than base with decoding, which costs a user one flag, and together with it?
+        *compared(PLAIN, "sequential"),  # what the paper's loop does of it without overlaps
+    ]
+    for at_once in extent.at_once:  # under load a pass is shared, and the loop gains less
+        for of in (PLAIN, decode):
+            ranked += compared(of, "both", at_once)
+    for at_once in extent.at_once:
+        ranked += compared(PLAIN, "sequential", at_once)
+    return list(dict.fromkeys(ranked))
+
+
+def in_groups(ranked: Sequence[Cell]) -> list[Cell]:
+    """In the same order, but all of a kind of decoding together: base is started once for each."""
+    decodes = list(dict.fromkeys(cell.decode for cell in ranked))
+    return sorted(ranked, key=lambda cell: decodes.index(cell.decode))
 
 
 def _alone(decode: str, at_once: int = 1) -> Runs:

@@ -23,13 +23,18 @@ from specreason_graph.contract.errors import ConfigError, checked
 from specreason_graph.models.presets import Preset
 from specreason_graph.tools.launch import LaunchPlan
 from specreason_graph.tools.launch.command import commands
+from specreason_graph.tools.profiles import profiles
 
 STEP = 23
 """Tokens of a step: the mean of 2,070 logged ones."""
-TOKENS_A_PASS = 2.5
+PROFILE = "h100-bf16"
+"""Of the card and the pair that dummies stand for: what of theirs nobody has measured is as there."""
+TOKENS_A_PASS = profiles()[PROFILE].tokens_a_pass
 """Of base with a draft model inside, where weights are dummies: forced, as acceptance is."""
 _ROOM = 3.0  # GiB that the draft needs beside its weights
-_SEQUENCES = 64  # at a time: 32 runs have two at most, and vLLM's default takes memory that 32B do not leave
+_SEQUENCES = 64  # at a time, where nothing else is asked for
+BATCH = 2048
+"""Tokens of a pass of dummies, as in the profiles; vLLM's default takes memory that 32B do not leave."""
 _LEFT = 0.05  # of a card's memory, for what two CUDA contexts take beside what vLLM counts
 _TOKENIZER = (
     "tokenizer.json",
@@ -99,7 +104,13 @@ def shapes() -> dict[str, Shape]:
     return {name: Shape.model_validate(table) for name, table in tables.items()}
 
 
-def models(plan: LaunchPlan, tokenizer: Path | None, folder: Path, card_gib: float | None) -> Models:
+def models(
+    plan: LaunchPlan,
+    tokenizer: Path | None,
+    folder: Path,
+    card_gib: float | None,
+    sequences: int = _SEQUENCES,
+) -> Models:
     """The plan as it is for real models; for names of shapes, with folders of dummies and memory shared out by size.
 
     Args:
@@ -107,6 +118,7 @@ def models(plan: LaunchPlan, tokenizer: Path | None, folder: Path, card_gib: flo
         tokenizer: folder of a tokenizer with a chat template, for dummies.
         folder: where theirs are made.
         card_gib: memory of a card, None on a CPU.
+        sequences: that a dummy's server takes at a time.
 
     Raises:
         ConfigError: one dummy and one real model, or no tokenizer that fits.
@@ -127,7 +139,7 @@ def models(plan: LaunchPlan, tokenizer: Path | None, folder: Path, card_gib: flo
     for role, name, shape in (("base", plan.base, base), ("draft", plan.draft, draft)):
         _check_fits(name, shape, len(vocabulary))
         changes[role] = str(_make(folder / name, shape, tokenizer))
-        args = ["--load-format", "dummy", "--max-num-seqs", str(_SEQUENCES)]
+        args = ["--load-format", "dummy", "--max-num-seqs", str(sequences), "--max-num-batched-tokens", str(BATCH)]
         changes[f"{role}_args"] = [*args, *getattr(plan, f"{role}_args")]
     changes["heterogeneous_vocab"] = base.vocab_size != draft.vocab_size
     if plan.shares_cards and card_gib and plan.base_gpu_memory is None and plan.draft_gpu_memory is None:

@@ -28,9 +28,10 @@ class Results:
             ConfigError: it is of something else, or no such file, or can't be written.
         """
         self._path = path
-        self.document: dict[str, Any] = {"date": date, "about": dict(about), "cells": {}, "failed": {}}
+        self.document: dict[str, Any] = {"date": date, "about": dict(about), "cells": {}, "starts": {}}
+        self.document |= {"failed": {}, "left_out": {}}
         if path.exists():
-            self.document = {**_read(path), "failed": {}}
+            self.document = {**read(path), "failed": {}, "left_out": {}}
             _check_same(path, self.document["about"], json.loads(json.dumps(about)))
         self._write()
 
@@ -40,14 +41,28 @@ class Results:
     def __getitem__(self, cell: Cell) -> dict[str, Any]:
         return self.document["cells"][key(cell)]  # type: ignore[no-any-return]
 
+    def get(self, cell: Cell) -> dict[str, Any] | None:
+        """What was measured, None if it was not."""
+        return self.document["cells"].get(key(cell))  # type: ignore[no-any-return]
+
     def add(self, cell: Cell, found: Mapping[str, Any]) -> None:
         """Keep a figure."""
         self.document["cells"][key(cell)] = {**asdict(cell), **found}
         self._write()
 
-    def failed(self, decode: str, why: str) -> None:
+    def failed(self, what: str, why: str) -> None:
         """Keep why some are missing."""
-        self.document["failed"][decode] = why
+        self.document["failed"][what] = why
+        self._write()
+
+    def left_out(self, cell: Cell, why: str) -> None:
+        """Keep why one was not measured this time."""
+        self.document["left_out"][key(cell)] = why
+        self._write()
+
+    def started(self, server: str, seconds: float) -> None:
+        """Keep how long a server took to start, the last time."""
+        self.document["starts"][server] = seconds
         self._write()
 
     def _write(self) -> None:
@@ -64,10 +79,15 @@ def key(cell: Cell) -> str:
     return "/".join([type(cell).__name__, *map(str, asdict(cell).values())])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """What a file holds.
+
+    Raises:
+        ConfigError: it is no such file.
+    """
     try:
         document = json.loads(path.read_text())
-        return {name: document[name] for name in ("date", "about", "cells")}
+        return {name: document[name] for name in ("date", "about", "cells", "starts", "failed", "left_out")}
     except (OSError, ValueError, LookupError, TypeError):
         raise ConfigError(f"out: {path} is not a file of this benchmark; name another") from None
 

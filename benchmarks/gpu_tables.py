@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpu_cells import BASE, FORMS, MODES, PLAIN
+from gpu_profile import block, flaw, profile
 from rich.console import Console
 from rich.table import Table
 
 _Records = list[dict[str, Any]]
+_NAME = "my-hardware"
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
@@ -24,8 +26,18 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     for table in (_tokens(of["Tokens"]), _judge(of["Judge"]), _runs(of["Runs"]), *_others(of["Runs"])):
         if table.row_count:
             console.print(table)
-    for decode, why in document["failed"].items():
-        console.print(f"missing, decode {decode}: {why}", style="red", markup=False)
+    for server, seconds in document["starts"].items():
+        console.print(f"{server} was up after {seconds:.0f} s", markup=False)
+    for name, why in document["left_out"].items():
+        console.print(f"left out, {name}: {why}", markup=False)
+    for what, why in document["failed"].items():
+        console.print(f"missing, {what}: {why}", style="red", markup=False)
+    if (figures := profile(document)) is None:
+        return
+    console.print("\nThese figures as a profile, for specreason_graph/tools/profiles.toml:", style="bold")
+    if (wrong := flaw(figures)) is not None:
+        console.print(f"it can't be used: {wrong}", style="red", markup=False)
+    console.print(block(_NAME, figures), markup=False, soft_wrap=True)
 
 
 def _tokens(records: _Records) -> Table:
@@ -49,39 +61,39 @@ def _runs(records: _Records) -> Table:
     """One run at a time, without speculative decoding."""
     mine = [it for it in records if it["decode"] == PLAIN and it["at_once"] == 1]
     base = "".join(f"; base alone: {it['tokens_per_second']:.1f}" for it in mine if it["mode"] == BASE)
-    table = _table(f"A run: kept tokens/s (x base alone){base}", "acceptance forced, was", *MODES)
+    modes = [mode for mode in MODES if any(it["mode"] == mode for it in mine)]
+    table = _table(f"A run: kept tokens/s (x base alone){base}", "acceptance forced, was", *modes)
     for share in _distinct(mine, "acceptance"):
         row = {it["mode"]: it for it in mine if it["acceptance"] == share}
         accepted, judged = (sum(it[name] for it in row.values()) for name in ("accepted", "judged"))
         was = f", {accepted / judged:.0%}" if judged else ""
-        table.add_row(f"{share} %{was}", *(_speed(row.get(mode)) for mode in MODES))
+        table.add_row(f"{share} %{was}", *(_speed(row.get(mode)) for mode in modes))
     return table
 
 
 def _others(records: _Records) -> Iterable[Table]:
     """Where base alone changes with the row: several runs at once, and speculative decoding inside base."""
-    compared = [it for it in records if it["acceptance"] in (None, _middle(records))]
-    plain = [it for it in compared if it["decode"] == PLAIN]
-    alone = [it for it in compared if it["at_once"] == 1]
-    for title, column, mine in (("Runs at once", "at_once", plain), ("Decoding inside base", "decode", alone)):
+    plain = [it for it in records if it["decode"] == PLAIN]
+    single = [it for it in records if it["at_once"] == 1]
+    for title, column, mine in (("Runs at once", "at_once", plain), ("Decoding inside base", "decode", single)):
         if len(values := _distinct(mine, column, of=BASE)) < 2:
             continue
-        modes = [mode for mode in (BASE, *MODES) if all(_one(mine, column, value, mode) for value in values)]
-        what = f"{title}: kept tokens/s (x base alone with the same); acceptance forced to {_middle(records)} %"
-        table = _table(what, column.replace("_", " "), *modes)
+        shares = [it["acceptance"] for it in mine if it[column] != values[0] and it["mode"] != BASE]
+        modes = [mode for mode in MODES if any(it["mode"] == mode for it in mine if it[column] != values[0])]
+        what = f"{title}: kept tokens/s (x base alone with the same)"
+        table = _table(what, column.replace("_", " "), "acceptance forced", BASE, *modes)
         for value in values:
-            table.add_row(str(value), *(_speed(_one(mine, column, value, mode)) for mode in modes))
+            alone = _one(mine, BASE, None, column, value)
+            for share in dict.fromkeys(shares) or [None]:
+                told = "" if share is None else f"{share} %"
+                speeds = (_speed(_one(mine, mode, share, column, value)) for mode in modes)
+                table.add_row(str(value), told, _speed(alone), *speeds)
         yield table
 
 
-def _one(records: _Records, column: str, value: object, mode: str) -> dict[str, Any] | None:
-    return next((it for it in records if it[column] == value and it["mode"] == mode), None)
-
-
-def _middle(records: _Records) -> int | None:
-    """The acceptance at which more than one kind of server was compared."""
-    shares = [it["acceptance"] for it in records if it["acceptance"] is not None]
-    return max(shares, key=shares.count) if shares else None
+def _one(records: _Records, mode: str, share: int | None, column: str, value: object) -> dict[str, Any] | None:
+    of = ((it["mode"], it["acceptance"], it[column]) for it in records)
+    return next((it for it, which in zip(records, of, strict=True) if which == (mode, share, value)), None)
 
 
 def _speed(record: Mapping[str, Any] | None) -> str:

@@ -37,18 +37,6 @@ ABOUT = {
 DUMMY = LaunchPlan(base="qwen2.5-32b", draft="qwen2.5-1.5b")
 
 
-@pytest.fixture
-def tokenizer(tmp_path: Path) -> Path:
-    """A tokenizer of as many tokens as Qwen's, of which 1 in 20 holds `on`, and 1 in 10 `xy`."""
-    folder = tmp_path / "tokenizer"
-    folder.mkdir()
-    tokens = [f"{number}" + "on" * (number % 20 == 0) + "xy" * (number % 10 == 5) for number in range(151_600)]
-    table = {"model": {"vocab": {token: at for at, token in enumerate(tokens)}}, "added_tokens": [{"content": "<|e|>"}]}
-    (folder / "tokenizer.json").write_text(json.dumps(table))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
-    return folder
-
-
 def evidence(place: int) -> Evidence:
     return Evidence(
         label_probs=None,
@@ -196,7 +184,7 @@ def test_tables_say_what_was_forced_and_what_is_missing(tmp_path: Path) -> None:
     for at_once in (1, 8):
         results.add(Runs(PLAIN, "base", None, at_once), {"tokens_per_second": 50.0, "speedup": 1.0, **ran})
         results.add(Runs(PLAIN, "both", 50, at_once), {"tokens_per_second": 75.0, "speedup": 1.5, **ran})
-    results.failed("draft_model", "base server ended while loading")
+    results.failed("decode draft_model", "base server ended while loading")
     console = Console(width=120)
     with console.capture() as captured:
         show(results.document, console)
@@ -220,12 +208,6 @@ def measured(*arguments: object, **options: Any) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(Path(options["--out"]).read_text())  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Processes:
-    """vLLM's stand-in in place of vLLM."""
-    return Processes(tmp_path, monkeypatch)
 
 
 def test_the_script_measures_every_part_once(processes: Processes, quick: dict[str, Any], tmp_path: Path) -> None:
