@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from statistics import fmean
 
 import pytest
 from critical_path import Lengths, base_alone, critical_path
-from paced_runs import JUDGE, MODES, PRESET
+from paced_decoding import accepted, decoder
+from paced_runs import BASE, JUDGE, MODES, PRESET, unavoidable
 from paced_traces import Trace, TraceStep, synthetic
 
 from specreason_graph import Pair
 from specreason_graph.testing import Decoder, Script, scripted_pair
 from specreason_graph.testing.pace import PLAIN
+from specreason_graph.tools.decoding import Decoding, tokens_a_pass
 from specreason_graph.tools.predict import Mode, Steps, speedup
 from specreason_graph.tools.profiles import Profile, profiles
 
@@ -24,6 +27,12 @@ ROUND = Profile(
 )  # fmt: skip
 ACCEPTED, REJECTED = TraceStep(16, 16, True), TraceStep(16, 16, False)
 ANSWER = 0.01 + 0.3  # and its prefill
+
+
+@cache
+def logged(acceptance: float) -> list[Trace]:
+    """Traces whose accepts come together as logged ones do."""
+    return [synthetic(acceptance, steps=200, tokens=23, seed=seed) for seed in range(4)]
 
 
 def path(mode: str, *steps: TraceStep) -> float:
@@ -61,22 +70,28 @@ def test_a_hedged_reject_costs_what_base_alone_would() -> None:
 
 @pytest.mark.parametrize("name", profiles())
 @pytest.mark.parametrize("mode", MODES)
-def test_the_formula_of_predict_agrees(name: str, mode: Mode) -> None:
-    """Within 5 % of the longest chain of calls, over traces whose accepts come together as logged ones do."""
-    profile = profiles()[name]
+@pytest.mark.parametrize("decodes", [False, True], ids=["plain", "decode"])
+def test_the_formula_of_predict_agrees(name: str, mode: Mode, decodes: bool) -> None:
+    """Within 5 % of the longest chain of calls, over traces whose accepts come together as logged ones do, and with
+    the shipped texts' proposals as they come."""
+    profile, texts = profiles()[name], accepted()
+    timings, inside = profile.timings, PLAIN
+    if decodes:
+        decoding = Decoding(tokens_a_pass=tokens_a_pass([texts.whole], texts.proposed), proposed=texts.proposed)
+        timings, inside = (
+            timings.decoded(decoding, profile.step("draft")),
+            decoder(profile, texts.whole, texts.proposed),
+        )
     for acceptance in (0.1, 0.2, 0.4, 0.6, 0.8, 0.95):
-        traces = [synthetic(acceptance, steps=200, tokens=23, seed=seed) for seed in range(4)]
+        traces = logged(acceptance)
         pairs = [pair for trace in traces for pair in pairwise(step.accepted for step in trace.steps)]
-        behind = [accepted for before, accepted in pairs if before]
+        behind = [after for before, after in pairs if before]
         steps = Steps(
-            acceptance=fmean(accepted for trace in traces for accepted in (step.accepted for step in trace.steps)),
+            acceptance=fmean(step.accepted for trace in traces for step in trace.steps),
             after_accept=sum(behind) / len(behind),
         )
-        seconds = [
-            sum(work(trace, profile, LENGTHS, *more) for trace in traces)
-            for work, more in ((base_alone, ()), (critical_path, (MODES[mode],)))
-        ]
-        assert speedup(profile.timings, steps, mode) == pytest.approx(seconds[0] / seconds[1], rel=0.05)
+        seconds = [sum(unavoidable(trace, profile, LENGTHS, way, inside) for trace in traces) for way in (BASE, mode)]
+        assert speedup(timings, steps, mode) == pytest.approx(seconds[0] / seconds[1], rel=0.05)
 
 
 TWO = Decoder(gives=(2,), proposed=1, seconds=0.02)
