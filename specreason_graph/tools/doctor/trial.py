@@ -72,7 +72,8 @@ class Trial:
         )
         if run.preset.kind == "instruct" and opens_thinking(self._case, drafted["text"].split()[0]):
             return Finding("warn", "it opens a think block", "--preset thinking, or one of this pair")
-        end = "cut at step_tokens" if drafted["cut"] else "ends the reasoning" if drafted["closes"] else "whole"
+        cut = "cut as a loop" if drafted["loops"] else "cut at step_tokens"
+        end = cut if drafted["cut"] else "ends the reasoning" if drafted["closes"] else "whole"
         return Finding("ok", f"{len(drafted['ids'])} tokens in {drafted['seconds']:.2f} s, {end}")
 
     async def judge(self) -> Finding:
