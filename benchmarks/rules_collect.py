@@ -53,6 +53,7 @@ DRAFTS = 3
 AGAIN = -2.0
 """Threshold of the rule whose rejected steps are also tried up to the token that failed."""
 LEAST_KEPT = 4
+_MARGIN = 0.5  # below the threshold, so that one a little lower can be tried as well
 _CHUNK = 48  # prompts a request
 _SETTINGS = Settings(
     policy="threshold", judge="likelihood", look_ahead=False, hedge=False, boxed=True, reasoning_budget=1024,
@@ -171,11 +172,11 @@ async def _context(
             known[text] = graded(problem, before + text + after.text).right, after
         return known[text]
 
-    candidates = [kind for kind in told if kind != "first"]
-    best = max(candidates, key=lambda kind: _lowest(told[kind]))
-    for kind in {"greedy": 0, best: 0, "first": 0}:
-        if kind in told:
-            told[kind]["fine"] = (await fine(drafts[kind]["text"], drafts[kind]["ids"], drafts[kind]["closes"]))[0]
+    best = max((kind for kind in told if kind != "first"), key=lambda kind: _lowest(told[kind]))
+    others = {best, "first"} if _lowest(told["greedy"]) < AGAIN else set()  # only they could be kept in its place
+    for kind, draft in told.items():
+        if kind == "greedy" or (kind in others and _lowest(draft) >= AGAIN - _MARGIN):
+            draft["fine"] = (await fine(drafts[kind]["text"], drafts[kind]["ids"], drafts[kind]["closes"]))[0]
     greedy = drafts["greedy"]
     after = (await fine(greedy["text"], greedy["ids"], greedy["closes"]))[1]
     kept = None
