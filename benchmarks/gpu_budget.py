@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from gpu_cells import Cell, Extent, JudgeCall, Runs, Tokens, alone, in_groups
+from gpu_cells import PLAIN, Cell, Extent, Runs, Tokens, alone, in_groups
 from gpu_estimate import Found, nothing, seconds, warm_up
 from gpu_models import PROFILE
 from gpu_results import key
@@ -78,10 +78,11 @@ class Budget:
         return slower * seconds(cell, self._extent, self._found)
 
     def _lacks(self, cell: Cell) -> Cell | None:
-        """What a cell's figure is told in, where that was left out."""
-        told = alone(cell) if isinstance(cell, Runs) else Tokens(cell.decode, "base")
-        wanted = isinstance(cell, Runs | JudgeCall) and cell != told
-        return told if wanted and told not in self._done and self._found(told) is None else None
+        """What a cell's figure is told in, where that was left out: base alone, and a token of base all else."""
+        told: Cell = Tokens(PLAIN if isinstance(cell, Tokens) else cell.decode, "base")
+        if isinstance(cell, Runs) and cell != alone(cell):
+            told = alone(cell)
+        return told if cell != told and told not in self._done and self._found(told) is None else None
 
 
 def show_estimate(ranked: Sequence[Cell], extent: Extent, minutes: float | None, console: Console) -> float:

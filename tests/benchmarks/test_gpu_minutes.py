@@ -61,8 +61,8 @@ def test_what_others_are_told_in_comes_first_and_base_is_restarted_once() -> Non
     for order in (RANKED, ORDER):
         assert len(set(order)) == len(order)
         for at, cell in enumerate(order):
-            told = alone(cell) if isinstance(cell, Runs) else Tokens(cell.decode, "base")
-            assert told in [*order[:at], cell] or cell == DRAFT
+            assert Tokens(cell.decode, "base") in [*order[:at], cell]
+            assert not isinstance(cell, Runs) or alone(cell) in [*order[:at], cell]
     decodes = [cell.decode for cell in ORDER]
     assert decodes == sorted(decodes, key=[PLAIN, "draft_model"].index)
 
@@ -79,6 +79,12 @@ def test_fewer_minutes_keep_what_tells_most(minutes: float) -> None:
         assert Runs("draft_model", "both", 80) in took
         assert "are for what tells more" in left_out[Runs(PLAIN, "base", None, 8)]
         assert "is missing, in which it is told" in left_out[Runs(PLAIN, "both", 80, 8)]
+
+
+def test_where_not_even_a_token_of_base_fits_nothing_is_started() -> None:
+    reasons = Budget(RANKED, FEW_MINUTES, nothing, 0.1).nothing_fits(ORDER, ())
+    assert reasons.keys() == set(RANKED)
+    assert reasons[BASE] == "it takes some 8 s, and 6 s are left"
 
 
 def test_runs_that_are_slower_than_computed_leave_more_out() -> None:
@@ -197,6 +203,7 @@ def test_a_dry_run_needs_no_card_and_starts_nothing() -> None:
     assert "leave out --part" in here("--minutes", 3, "--part", "judge")
 
 
+@pytest.mark.timeout(300)
 def test_servers_are_started_once_and_a_second_call_measures_what_was_left_out(
     processes: Processes, tmp_path: Path
 ) -> None:
@@ -204,16 +211,16 @@ def test_servers_are_started_once_and_a_second_call_measures_what_was_left_out(
     file, out = tmp_path / "plan.toml", tmp_path / "gpu.json"
     table = {**processes.plan(), "python": sys.executable, "device": "cpu", "decode": "ngram"}
     file.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items()))
-    few = ("--acceptance", 50, "--run-tokens", 64, "--rounds", 1, "--calls", 2, "--at-once", 1, "--out", out)
-    gpu(file, "--minutes", 0.1, "--acceptance", 80, *few)
+    few = ("--acceptance", 50, "--run-tokens", 32, "--calls", 2, "--at-once", 1, "--out", out)
+    gpu(file, "--minutes", 0.1, *few)
     first = read(out)
-    assert first["cells"].keys() >= {key(BASE), key(DRAFT)}
-    gpu(file, "--minutes", 8, "--acceptance", 80, *few)
+    assert (first["cells"], first["starts"]) == ({}, {}), "no server is started for nothing"
+    assert key(BASE) in first["left_out"]
+    gpu(file, "--minutes", 8, *few)
     done = read(out)
     assert (done["failed"], done["left_out"]) == ({}, {})
-    extent = Extent(contexts=(1024,), acceptances=(50, 80), at_once=(1,), run_tokens=64, rounds=1, calls=2)
+    extent = Extent(contexts=(1024,), acceptances=(50,), at_once=(1,), run_tokens=32, calls=2)
     assert done["cells"].keys() == {key(cell) for cell in telling(extent, "ngram")}
-    assert done["cells"][key(BASE)] == first["cells"][key(BASE)]
     assert done["starts"].keys() == {"base", "base, decode ngram", "draft"}
     assert processes.alive() == {}
     assert "These figures as a profile" in here("--show", "--out", out)
