@@ -7,11 +7,14 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from critical_path import base_alone
 from paced_decoding import accepted, decoder
 from paced_figures import crossing
+from paced_profiles import SERVERS, Server, paced
 from paced_runs import LENGTHS, lengths_of
 from paced_sweep import Placed, following
 from paced_traces import Trace, TraceStep
+from testing.clock import on_jumping_clock, read
 
 from specreason_graph import Pair
 from specreason_graph.contract.errors import ConfigError
@@ -78,3 +81,19 @@ async def test_lengths_are_those_of_the_questions() -> None:
     """Guards the sweep and the estimate: they are reckoned without servers."""
     async with scripted_pair(Script([]), Script([]), template="think") as servers, Pair(servers.config) as pair:
         assert await lengths_of(pair) == LENGTHS
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_call_takes_as_long_as_the_bound_says(server: Server) -> None:
+    """Guards efficiency: the server and the bound begin at the same place of the text, and count the same passes."""
+    inside = decoder(H100, accepted().whole, 5, start=17)
+    trace = Trace((TraceStep(80, 80, False),), 0)
+
+    async def main() -> float:
+        pace = paced(H100, "base", server, inside)
+        await read(pace.begin(LENGTHS.opening, 1, place=LENGTHS.opening), 80 + 1)  # the last one closes the reasoning
+        kept = LENGTHS.opening + 80
+        prompt, uncached = kept + LENGTHS.cue, kept + LENGTHS.cue - 16 * (kept // 16)
+        return (await read(pace.begin(uncached, 1, place=prompt), LENGTHS.answer))[-1]
+
+    assert on_jumping_clock(main()) == pytest.approx(base_alone(trace, H100, LENGTHS, inside))
