@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.scoring import least_sure
 from specreason_graph.tools.bench.journal import read_journal
 from specreason_graph.tools.decoding import PROPOSED, tokens_a_pass
@@ -30,9 +31,11 @@ from specreason_graph.tools.decoding import PROPOSED, tokens_a_pass
 Context = dict[str, Any]
 Draft = dict[str, Any]
 
-SPOTS = 12
+_JUDGE = builtin().judge("likelihood")
+_BEFORE = 12  # spots, of however sure tokens: what decisions are compared with
 _RESULT = frozenset("0123456789+-*/=<>^%")
 _DRAWS = 2000
+_HALF_A_BLOCK = 8  # tokens
 
 
 class Kept(NamedTuple):
@@ -64,7 +67,7 @@ class Found:
     unknown: int
 
 
-def asked(draft: Draft, spots: int = SPOTS, sure: float = 0.0) -> list[dict[str, Any]]:
+def asked(draft: Draft, spots: int = _JUDGE.spots, sure: float = _JUDGE.sure) -> list[dict[str, Any]]:
     """The spots that the likelihood judge would have asked about, the end included."""
     inner = [spot for spot in draft["spots"] if spot["place"] < draft["tokens"]]
     places = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], spots, sure)
@@ -73,7 +76,7 @@ def asked(draft: Draft, spots: int = SPOTS, sure: float = 0.0) -> list[dict[str,
 
 def lowest(draft: Draft) -> float:
     """The likelihood judge's score."""
-    return min((spot["base_logprob"] for spot in asked(draft, sure=-0.05)), default=-inf)
+    return min((spot["base_logprob"] for spot in asked(draft)), default=-inf)
 
 
 def _is_result(spot: dict[str, Any]) -> bool:
@@ -118,7 +121,7 @@ def lead(nats: float, certain: float, *, words: bool = True) -> Rule:
 
     def rule(context: Context) -> Kept | None:
         draft = context["drafts"]["greedy"]
-        for spot in asked(draft, sure=-0.05):
+        for spot in asked(draft):
             ahead = spot["lead"] or -inf
             if ahead >= nats and spot["base_logprob"] + ahead >= log(certain) and (words or _is_result(spot)):
                 return None
@@ -132,7 +135,7 @@ def gap(threshold: float) -> Rule:
 
     def rule(context: Context) -> Kept | None:
         draft = context["drafts"]["greedy"]
-        gaps = [spot["base_logprob"] - (spot["draft_logprob"] or 0.0) for spot in asked(draft, sure=-0.05)]
+        gaps = [spot["base_logprob"] - (spot["draft_logprob"] or 0.0) for spot in asked(draft)]
         return kept(draft) if min(gaps, default=0.0) >= threshold else None
 
     return rule
@@ -220,19 +223,25 @@ def _row(rule: Rule, context: Context) -> _Row:
 
 
 def bounds(problems: Sequence[Sequence[Context]], threshold: float = -2.0) -> dict[str, dict[str, float]]:
-    """Of bounds for sure tokens: tokens asked a step, and the share of decisions that differ from asking all 12."""
+    """Of bounds for sure tokens: spots a step, tokens that vLLM prefills for them, and decisions that change.
+
+    Each spot is a prompt of its own behind a ledger whose last block of 16 is half full on average.
+    """
     drafts = [context["drafts"]["greedy"] for contexts in problems for context in contexts if context["drafts"]]
 
-    def decided(draft: Draft, sure: float) -> bool:
-        return all(spot["base_logprob"] >= threshold for spot in asked(draft, sure=sure))
+    def decided(draft: Draft, spots: int, sure: float) -> bool:
+        return all(spot["base_logprob"] >= threshold for spot in asked(draft, spots, sure))
 
     return {
-        f"{sure:g}": {
-            "spots": sum(len(asked(draft, sure=sure)) for draft in drafts) / len(drafts),
-            "changed": sum(decided(draft, sure) != decided(draft, 0.0) for draft in drafts),
+        f"{spots} up to {sure:g}": {
+            "spots": sum(len(asked(draft, spots, sure)) for draft in drafts) / len(drafts),
+            "prefilled": sum(_HALF_A_BLOCK + spot["place"] for draft in drafts for spot in asked(draft, spots, sure))
+            / len(drafts),
+            "changed": sum(decided(draft, spots, sure) != decided(draft, _BEFORE, 0.0) for draft in drafts),
             "of": len(drafts),
         }
-        for sure in (0.0, -0.01, -0.02, -0.05, -0.1, -0.2)
+        for spots in (_BEFORE, 10, 8, 6)
+        for sure in (0.0, -0.02, -0.05, -0.1)
     }
 
 

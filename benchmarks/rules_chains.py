@@ -1,7 +1,7 @@
 """What `rules_collect.py` has collected as a file that `specreason calibrate` goes on from, to fit a policy on it.
 
     python benchmarks/rules_chains.py runs/rules.jsonl runs/calibrate.jsonl
-    specreason calibrate --problems gsm8k.jsonl --skip 100 --limit 100 --ask likelihood --spots 12 \
+    specreason calibrate --problems gsm8k.jsonl --skip 100 --limit 100 --ask likelihood --spots 10 \
         --reasoning-budget 1024 --answer-budget 256 --out runs/calibrate.jsonl --policy qwen2.5-coder.json
 
 The greedy drafts were made and labelled as `calibrate` does it; of their tokens, all were asked about.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rules import SPOTS, asked
+from rules import asked
 
 from specreason_graph.contract.state import Evidence
 from specreason_graph.judging.catalog import builtin
@@ -41,7 +41,7 @@ def chain(record: dict[str, Any]) -> Chain:
 
 def evidence(draft: dict[str, Any], place: int, own: str) -> Evidence:
     """As far as the judge would have asked for it."""
-    spots = asked(draft, SPOTS, JUDGE.sure)
+    spots = asked(draft)
     places = {spot["place"] for spot in spots}
     left = [spot["draft_logprob"] for spot in draft["spots"] if spot["place"] not in places]
     return Evidence(

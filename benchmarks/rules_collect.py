@@ -44,6 +44,7 @@ from specreason_graph.tools.bench.journal import Journal
 from specreason_graph.tools.bench.problems import Problem, load_problems
 from specreason_graph.tools.calibrate.chains import finished, split
 from specreason_graph.tools.cli.progress import counting
+from specreason_graph.tools.doctor.speculation import matches
 
 EVERY_TOKEN, FEW = 1000, 12
 SURE = -0.05
@@ -54,7 +55,6 @@ AGAIN = -2.0
 """Threshold of the rule whose rejected steps are also tried up to the token that failed."""
 LEAST_KEPT = 4
 _MARGIN = 0.5  # below the threshold, so that one a little lower can be tried as well
-_CHUNK = 48  # prompts a request
 _SETTINGS = Settings(
     policy="threshold", judge="likelihood", look_ahead=False, hedge=False, boxed=True, reasoning_budget=1024,
     answer_budget=256, temperature=0.0,
@@ -73,22 +73,9 @@ class Rules:
         async with opened(state, _SETTINGS, {"default": self.pair}, builtin(), lambda _: None, {}) as run:
             plan = await finished(run, [])
             right = graded(problem, plan.text).right
-            matches = await _matches(run, plan.ids)
+            would_write = await matches(run.pair.draft, run.ledger("draft"), plan.ids)
             contexts = await _contexts(run, problem, plan) if right else []
-        return {"problem": problem.id, "right": right, "matches": matches, "contexts": contexts}
-
-
-async def _matches(run: Run, written: Sequence[int]) -> str:
-    """`1` for each token of base's text that the draft would have written there, else `0`."""
-    prompts = [run.ledger("draft").plus(written[:at]) for at in range(len(written))]
-    found = ""
-    for start in range(0, len(prompts), _CHUNK):
-        readings = await run.pair.draft.read(prompts[start : start + _CHUNK], top=1)
-        found += "".join(
-            str(int(reading.likeliest == token))
-            for reading, token in zip(readings.items, written[start:], strict=False)
-        )
-    return found
+        return {"problem": problem.id, "right": right, "matches": would_write, "contexts": contexts}
 
 
 async def _contexts(run: Run, problem: Problem, plan: Passage) -> list[dict[str, Any]]:
