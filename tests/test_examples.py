@@ -52,7 +52,8 @@ async def test_it_runs(example: Path, tmp_path: Path) -> None:
     answer, cue = '{"all": 168, "free": 129}', "The answer as JSON"
     unlikely = {"1": 0.05, "9": 0.04}  # for base, but not unthinkable: a person may be asked
     base = Script(RIGHT, answer=answer, cue=cue, scores=scores, alternatives=unlikely)
-    draft = Script(WRONG, answer=answer, cue=cue)
+    unsure = {"1": 0.6}  # as real drafts are where they are wrong; the judge asks about the least sure tokens only
+    draft = Script(WRONG, answer=answer, cue=cue, confidence=lambda said, token: unsure.get(token, 0.9))
     if acts := ACTS.get(example.stem):
         then = [Script(RIGHT[:1], answer=act) for act in acts[1:]]
         base = draft = Script(RIGHT[:1], answer=acts[0], then=then)
