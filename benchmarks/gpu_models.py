@@ -133,15 +133,15 @@ def models(
         )
     if tokenizer is None:
         raise ConfigError("tokenizer: dummy weights have none; name the folder of one with --tokenizer")
-    base, draft = shapes()[plan.base], shapes()[plan.draft]
     vocabulary = _vocabulary(tokenizer)
+    for name in (plan.base, plan.draft):
+        _check_fits(name, shapes()[name], len(vocabulary))
+    base, draft = _of_one_vocabulary(shapes()[plan.base], shapes()[plan.draft])
     changes: dict[str, Any] = {"base_name": f"{plan.base}-dummy", "draft_name": f"{plan.draft}-dummy"}
     for role, name, shape in (("base", plan.base, base), ("draft", plan.draft, draft)):
-        _check_fits(name, shape, len(vocabulary))
         changes[role] = str(_make(folder / name, shape, tokenizer))
         args = ["--load-format", "dummy", "--max-num-seqs", str(sequences), "--max-num-batched-tokens", str(BATCH)]
         changes[f"{role}_args"] = [*args, *getattr(plan, f"{role}_args")]
-    changes["heterogeneous_vocab"] = base.vocab_size != draft.vocab_size
     if plan.shares_cards and card_gib and plan.base_gpu_memory is None and plan.draft_gpu_memory is None:
         share = round((draft.gib + _ROOM) / card_gib, 3)
         changes |= {"draft_gpu_memory": share, "base_gpu_memory": round(1 - _LEFT - share, 3)}
@@ -186,6 +186,12 @@ def changed(plan: LaunchPlan, changes: dict[str, Any]) -> LaunchPlan:
         ConfigError: it can't work any more.
     """
     return checked(LaunchPlan, {**plan.model_dump(exclude_unset=True), **changes})
+
+
+def _of_one_vocabulary(base: Shape, draft: Shape) -> tuple[Shape, Shape]:
+    """Base draws from its padding, too, and the draft's server refuses ids that are beyond its own."""
+    size = {"vocab_size": min(base.vocab_size, draft.vocab_size)}
+    return base.model_copy(update=size), draft.model_copy(update=size)
 
 
 def boundary(vocabulary: Iterable[str]) -> tuple[str, float]:
