@@ -34,7 +34,7 @@ QUESTION = (
     "Line one has 3 cows and 4 hens.\nLine two has 3 cows and 4 hens.\nLine three has 3 cows and 4 hens."
 )
 NEAR = 0.3  # nats: bfloat16 logits are 0.125 apart, so another batch may turn two tokens this close around
-SHORT: dict[str, Any] = {"reasoning_budget": 120, "answer_budget": 16, "step_tokens": 64}
+SHORT: dict[str, Any] = {"reasoning_budget": 120, "answer_budget": 16, "step_tokens": 64, "boxed": True}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ async def steps(pair: Pair, **settings: Any) -> list[Step]:
     chosen = Settings(**{**SHORT, "temperature": 0.0, **settings})
     graph = create_specreason(pair=pair, settings=chosen).compile()
     state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"recursion_limit": 500})
+    assert state["specreason_steps"], "a model that answers at once shows nothing"
     return state["specreason_steps"]  # type: ignore[no-any-return]
 
 
@@ -85,7 +86,7 @@ async def check_same_up_to_a_near_tie(pair: Pair, one: list[int], two: list[int]
     if at is None:
         return
     preset = builtin().preset("instruct", "", "")
-    chat = [{"role": "user", "content": preset.prompt.replace("{question}", QUESTION)}]
+    chat = [{"role": "user", "content": preset.wording(boxed=True).prompt.replace("{question}", QUESTION)}]
     opening = await pair.opening("draft", chat, preset)
     reading = (await pair.draft.read([[*opening.ids, *one[:at]]])).items[0]
     gap = abs(reading.logprobs.get(one[at], -99.0) - reading.logprobs.get(two[at], -99.0))
