@@ -68,12 +68,7 @@ def _speed_up(profile: str, servers: dict[str, Any], path: Path) -> Path:
         axes.axhline(1, color="#666666", lw=0.8, ls=":")
         axes.set(title=f"{server.replace('_', '-')} server", xlabel="accepted steps in %")
         _bare(axes)
-    panels[0].set_ylabel("times as fast as base only")
-    panels[0].set_ylim(bottom=0)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(MODES), frameon=False)
-    figure.savefig(path)
-    return path
+    return _saved(figure, panels, "times as fast as base only", path)
 
 
 def _over_decode(profile: str, figures: dict[str, Any], path: Path) -> Path:
@@ -103,7 +98,12 @@ def _over_decode(profile: str, figures: dict[str, Any], path: Path) -> Path:
             axes.plot(share, ratio, "*", ms=12, mfc="none", color="#D55E00", label="the same, by the draft's tokens")
         axes.set(title=f"{server.replace('_', '-')} server", xlabel="accepted steps in %", xlim=(0, 100))
         _bare(axes)
-    panels[0].set_ylabel("times as fast as base+decode")
+    return _saved(figure, panels, "times as fast as base+decode", path)
+
+
+def _saved(figure: Figure, panels: Sequence[Axes], measure: str, path: Path) -> Path:
+    """Written with what its panels have in common: the axis of what was measured, and a legend."""
+    panels[0].set_ylabel(measure)
     panels[0].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)

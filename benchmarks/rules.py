@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.contract.state import Spot
 from specreason_graph.judging.catalog import builtin
-from specreason_graph.judging.scoring import least_sure
+from specreason_graph.judging.features import is_result
+from specreason_graph.judging.rejudge import narrowed
 from specreason_graph.tools.bench.journal import read_journal
 from specreason_graph.tools.decoding import PROPOSED, tokens_a_pass
 
@@ -33,7 +35,6 @@ Draft = dict[str, Any]
 
 _JUDGE = builtin().judge("likelihood")
 _BEFORE = 12  # spots, of however sure tokens: what decisions are compared with
-_RESULT = frozenset("0123456789+-*/=<>^%")
 _DRAWS = 2000
 _HALF_A_BLOCK = 8  # tokens
 
@@ -67,20 +68,14 @@ class Found:
     unknown: int
 
 
-def asked(draft: Draft, spots: int = _JUDGE.spots, sure: float = _JUDGE.sure) -> list[dict[str, Any]]:
+def asked(draft: Draft, spots: int = _JUDGE.spots, sure: float = _JUDGE.sure) -> list[Spot]:
     """The spots that the likelihood judge would have asked about, the end included."""
-    inner = [spot for spot in draft["spots"] if spot["place"] < draft["tokens"]]
-    places = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], spots, sure)
-    return [*(inner[at] for at in places), *(spot for spot in draft["spots"] if spot["place"] >= draft["tokens"])]
+    return narrowed(draft["spots"], spots, sure, ends=draft["ends"])
 
 
 def lowest(draft: Draft) -> float:
     """The likelihood judge's score."""
     return min((spot["base_logprob"] for spot in asked(draft)), default=-inf)
-
-
-def _is_result(spot: dict[str, Any]) -> bool:
-    return not _RESULT.isdisjoint(spot["text"])
 
 
 def kept(draft: Draft) -> Kept:
@@ -123,7 +118,7 @@ def lead(nats: float, certain: float, *, words: bool = True) -> Rule:
         draft = context["drafts"]["greedy"]
         for spot in asked(draft):
             ahead = spot["lead"] or -inf
-            if ahead >= nats and spot["base_logprob"] + ahead >= log(certain) and (words or _is_result(spot)):
+            if ahead >= nats and spot["base_logprob"] + ahead >= log(certain) and (words or is_result(spot)):
                 return None
         return kept(draft)
 
@@ -160,7 +155,7 @@ def salvage(threshold: float, least: int, *, results_only: bool) -> Rule:
         if whole is not None or beginning is None or beginning["tokens"] < least:
             return whole
         failing = next(s for s in context["drafts"]["greedy"]["spots"] if s["place"] == beginning["tokens"])
-        if results_only and not _is_result(failing):
+        if results_only and not is_result(failing):
             return None
         rest = len(beginning["goes_on"].split("\n\n")[0]) // 4
         return Kept(beginning["tokens"], beginning["fine"], beginning["tokens"] + rest, False)

@@ -48,7 +48,7 @@ def evidence(draft: dict[str, Any], place: int, own: str) -> Evidence:
         label_probs=None,
         label_mass=None,
         says_label=None,
-        spots=spots,  # type: ignore[typeddict-item]  # read from a file
+        spots=spots,
         unasked=min(left, default=None),
         draft_logprobs=draft["draft_logprobs"],
         tokens=draft["tokens"],

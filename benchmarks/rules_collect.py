@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 from langchain_core.messages import HumanMessage
+from rules import asked
 
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import SpecReasonState, Spot, WrittenStep
@@ -28,7 +29,6 @@ from specreason_graph.generation.passage import Passage
 from specreason_graph.generation.stream import Stream, Wanted
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.evidence import DraftedToken, as_base_reads, ask
-from specreason_graph.judging.scoring import least_sure
 from specreason_graph.loop.bounds import has_room, room, step_bounds
 from specreason_graph.loop.opened import opened, preset_of
 from specreason_graph.loop.record import base_step, ids_of
@@ -182,10 +182,8 @@ async def _spots(run: Run, drafted: WrittenStep, tokens: Sequence[DraftedToken],
 
 
 def _asked(draft: dict[str, Any]) -> list[Spot]:
-    """The spots that today's rule would ask about, the end included."""
-    inner = [spot for spot in draft["spots"] if spot["place"] < draft["tokens"]]
-    places = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], FEW)
-    return [*(inner[at] for at in places), *(spot for spot in draft["spots"] if spot["place"] >= draft["tokens"])]
+    """The spots of the rule whose rejected steps are tried further."""
+    return asked(draft, FEW, 0.0)
 
 
 def _lowest(draft: dict[str, Any]) -> float:

@@ -52,15 +52,16 @@ def _of_spots(spots: Sequence[Spot]) -> dict[str, float]:
         "lowest": _lowest(base),
         "lowest3": _lowest(base, 3),
         "mean": fmean(max(logprob, _FLOOR) for logprob in base) if base else 0.0,
-        "lowest_result": _lowest([spot["base_logprob"] for spot in spots if _is_result(spot)]),
-        "lowest_word": _lowest([spot["base_logprob"] for spot in spots if not _is_result(spot)]),
+        "lowest_result": _lowest([spot["base_logprob"] for spot in spots if is_result(spot)]),
+        "lowest_word": _lowest([spot["base_logprob"] for spot in spots if not is_result(spot)]),
         "gap_lowest": _lowest(gaps),
         "gap_lowest3": _lowest(gaps, 3),
         "gap_mean": fmean(max(gap, _FLOOR) for gap in gaps) if gaps else 0.0,
     }
 
 
-def _is_result(spot: Spot) -> bool:
+def is_result(spot: Spot) -> bool:
+    """Whether a token holds a digit or an operator."""
     return not _RESULT.isdisjoint(spot["text"])
 
 

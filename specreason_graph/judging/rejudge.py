@@ -64,7 +64,7 @@ def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Ste
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
         )
-    asked, unasked = len(_spots(step)[0]), step["unasked"]
+    asked, unasked = len(_parted(step["spots"] or [], ends=step["ends"])[0]), step["unasked"]
     if asked < judge.spots and unasked is not None and unasked <= judge.sure:
         raise ConfigError(
             f"spots: step {step['index']} was judged on {asked}, and this judge asks for more: lower `spots` to "
@@ -77,14 +77,18 @@ def _asked_by(judge: Judge, step: Step) -> Evidence:
     """The step's evidence with no more spots than the judge asks about."""
     evidence = step.copy()
     if judge.spots:
-        inner, end = _spots(step)
-        kept = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], judge.spots, judge.sure)
-        evidence["spots"] = [*(inner[at] for at in kept), *end]
+        evidence["spots"] = narrowed(step["spots"] or [], judge.spots, judge.sure, ends=step["ends"])
     return evidence
 
 
-def _spots(step: Step) -> tuple[list[Spot], list[Spot]]:
+def narrowed(spots: Sequence[Spot], most: int, sure: float, *, ends: bool) -> list[Spot]:
+    """Those of a step's spots that a judge of so many, and of tokens up to `sure`, would have asked about."""
+    inner, end = _parted(spots, ends=ends)
+    kept = least_sure([spot["draft_logprob"] or 0.0 for spot in inner], most, sure)
+    return [*(inner[at] for at in kept), *end]
+
+
+def _parted(spots: Sequence[Spot], *, ends: bool) -> tuple[Sequence[Spot], Sequence[Spot]]:
     """Those inside the step, and the one at its end, which is there when the step ends the reasoning."""
-    spots = step["spots"] or []
-    inside = len(spots) - 1 if spots and step["ends"] else len(spots)
+    inside = len(spots) - 1 if spots and ends else len(spots)
     return spots[:inside], spots[inside:]
