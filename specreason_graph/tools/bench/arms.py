@@ -49,7 +49,7 @@ class Arms:
             EndpointError: a server failed.
         """
         settings = self.settings.overridden(by={"seed": self.settings.seed + sample, "boxed": True})
-        method, decodes, _ = parts_of(arm)
+        method, _, decodes, _ = parts_of(arm)
         if decodes and self.decoder is None:
             raise ConfigError(f"arm: {arm!r} needs a server of base that decodes speculatively")
         decoder = self.decoder if decodes else None

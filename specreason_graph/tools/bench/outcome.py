@@ -9,16 +9,17 @@ from typing_extensions import TypedDict
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import Ended, Step, UsageByRole
-from specreason_graph.judging.catalog import SCORE_THRESHOLD
+from specreason_graph.judging.catalog import SCORE_THRESHOLD, builtin
 from specreason_graph.tools.bench.decode import Decoded
 
 Arm = str
-"""`METHOD[+decode][@THRESHOLD]`, such as `ours`, `ours@0.8`, `base+decode` or `ours+decode@0.8`; see `parts_of`."""
+"""`METHOD[:JUDGE][+decode][@THRESHOLD]`, such as `ours`, `ours@0.8`, `base+decode` or `ours:yes-no+decode@0.8`."""
 ARMS: tuple[Arm, ...] = ("base", "draft", "paper", "ours")
 """Base alone, draft alone, sequential SpecReason with the paper's judge (greedy score, threshold 7), and ours."""
 RANDOM: Arm = "random"
 """The control: accepting at random, at a rate such as `random@0.5`."""
 _DECODE = "+decode"
+OURS: Arm = "ours"
 BASE: Arm = "base"
 BASE_DECODE: Arm = BASE + _DECODE
 
@@ -28,6 +29,8 @@ class Parts(NamedTuple):
 
     method: str
     """One of `ARMS`, or `random`."""
+    judge: str | None
+    """Of its own: a judge with its score's threshold, or a fitted policy; ours may have one."""
     decodes: bool
     """Whether base's requests go to the server that decodes speculatively."""
     threshold: float | None
@@ -36,7 +39,8 @@ class Parts(NamedTuple):
     @property
     def plain(self) -> Arm:
         """The arm without its threshold."""
-        return self.method + (_DECODE if self.decodes else "")
+        judge = "" if self.judge is None else f":{self.judge}"
+        return self.method + judge + (_DECODE if self.decodes else "")
 
 
 def parts_of(arm: Arm) -> Parts:
@@ -46,15 +50,17 @@ def parts_of(arm: Arm) -> Parts:
         ConfigError: there is no such arm.
     """
     named, at, threshold = arm.partition("@")
-    method = named.removesuffix(_DECODE)
+    method, colon, judge = named.removesuffix(_DECODE).partition(":")
     try:
-        parts = Parts(method, named != method, float(threshold) if at else None)
+        parts = Parts(method, judge if colon else None, named.endswith(_DECODE), float(threshold) if at else None)
     except ValueError:
         method = ""
-    if method not in (*ARMS, RANDOM) or (at and method in ("base", "draft")) or named == "draft" + _DECODE:
+    unfit = (at and method in ("base", "draft")) or (colon and (method != OURS or not judge))
+    if method not in (*ARMS, RANDOM) or unfit or named == "draft" + _DECODE:
         raise ConfigError(
-            f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, random, those of them that ask base with +decode "
-            "behind, such as base+decode, and thresholds such as ours@0.8 or ours+decode@0.8"
+            f"arm: there is no {arm!r}; known are {', '.join(ARMS)}, random, ours with another judge or policy, such "
+            "as ours:yes-no, those of them that ask base with +decode behind, such as base+decode, and thresholds such "
+            "as ours@0.8 or ours+decode@0.8"
         )
     return parts
 
@@ -107,4 +113,11 @@ def chosen_by(arm: Arm) -> dict[str, Any]:
     """
     parts = parts_of(arm)
     own = {} if parts.threshold is None else {"threshold": parts.threshold}
-    return {**(_CHOSEN[parts.method].model_dump(exclude_unset=True) if parts.method in _CHOSEN else {}), **own}
+    method = _CHOSEN[parts.method].model_dump(exclude_unset=True) if parts.method in _CHOSEN else {}
+    return {**method, **(_judged_by(parts.judge) if parts.judge else {}), **own}
+
+
+def _judged_by(name: str) -> dict[str, Any]:
+    if name in builtin().judges:
+        return {"judge": name, "policy": SCORE_THRESHOLD, "threshold": None}
+    return {"judge": None, "policy": name, "threshold": None, "score_method": None, "spots": None}

@@ -88,7 +88,7 @@ def _points(axes: Axes, plain: Arm, arms: Sequence[tuple[Arm, ArmTotals]]) -> No
 
     Those that decode have their method's look, but are empty and joined by dashes.
     """
-    method, decodes, _ = parts_of(plain)
+    method, _, decodes, _ = parts_of(plain)
     color, marker = _ARM_LOOKS[method]
     look, fill = (f"{marker}--", "white") if decodes else (f"{marker}-", color)
     seconds = [totals["seconds"] for _, totals in arms]

@@ -46,9 +46,9 @@ def report_lines(report: BenchReport) -> list[str]:
 
 
 def arm_name(arm: Arm) -> str:
-    """An arm's name for reading, and the threshold of its own if it has one."""
-    method, decodes, threshold = parts_of(arm)
-    name = _NAMES[method] + (" + decode" if decodes else "")
+    """An arm's name for reading, with the judge and the threshold of its own if it has them."""
+    method, judge, decodes, threshold = parts_of(arm)
+    name = _NAMES[method] + (f" by {judge}" if judge else "") + (" + decode" if decodes else "")
     return name if threshold is None else f"{name} at {threshold:g}"
 
 
