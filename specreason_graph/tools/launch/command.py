@@ -95,7 +95,6 @@ def _command(
     env = {}
     if plan.device == "cpu":
         argv += ["--dtype", "bfloat16", "--enforce-eager"]
-        argv += ["--distributed-executor-backend", "uni"]  # else the engine spins a core while its worker computes
         env["VLLM_CPU_KVCACHE_SPACE"] = str(plan.cpu_kv_cache)
     elif share:
         argv += ["--gpu-memory-utilization", f"{share:g}"]

@@ -41,7 +41,7 @@ def test_on_cards_of_their_own_vllm_decides_about_memory() -> None:
 
 
 def test_on_a_cpu_flags_of_gpus_are_left_out() -> None:
-    more = "--max-model-len 4096 --max-logprobs 30 --dtype bfloat16 --enforce-eager --distributed-executor-backend uni"
+    more = "--max-model-len 4096 --max-logprobs 30 --dtype bfloat16 --enforce-eager"
     base, draft = served(
         device="cpu", cpu_kv_cache=2, max_model_len=4096, max_logprobs=30, base_name="b", draft_args=["--seed", "1"]
     )
