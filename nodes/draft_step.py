@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from langgraph.types import Overwrite
 
 from specreason_graph.contract.events import StepDrafted, StepKept
 from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonState, Update
 from specreason_graph.loop.bounds import is_base_turn, why_ended
+from specreason_graph.loop.gate import gate_of
 from specreason_graph.loop.human import edited_steps
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import cleared, undecided
@@ -22,8 +25,12 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
         update = cleared(run.identity) if run.fresh else {}
     if not run.fresh:  # one that waited when the question was sent again
         run.bill.discarded("draft", undecided(state.get("specreason_pending")))
+    run = replace(run, gate=gate_of(run))
+    update["specreason_gate"] = run.gate
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
+        if run.gate["level"] == "base":
+            await run.overlap.drop("draft")
         return {**update, "specreason_pending": None, "specreason_ended": ended}
     await begin(run, "draft")
     await hedge(run)

@@ -17,6 +17,7 @@ from specreason_graph.contract.tools import CHOICES, Tool, name_of
 ScoreMethod = Literal["greedy", "mean", "median"]
 Role = Literal["base", "draft"]
 ROLES: tuple[Role, ...] = ("base", "draft")
+GateMode = Literal["auto", "always", "never"]
 MAX_STEPS = 5000
 KEY = "specreason"
 """Where the context of a parent graph has the loop's settings."""
@@ -120,6 +121,11 @@ class Settings(BaseModel):
     )
     hedges: int = Field(
         default=32, ge=0, description="Hedges of all runs together; past base's batch they would make other runs wait"
+    )
+    gate: GateMode = Field(
+        default="auto",
+        description="Before each step: `auto` drafts where that pays at the load of now, `always` drafts, `never` has "
+        "base write alone",
     )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
     answer_schema: Annotated[dict[str, Any], AfterValidator(_schema)] | None = Field(

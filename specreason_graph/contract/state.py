@@ -119,6 +119,19 @@ class Edit(TypedDict):
     """None deletes the step."""
 
 
+GateLevel = Literal["both", "look_ahead", "base"]
+"""What a step may cost base's server: a draft with both overlaps, one without the hedge, or base alone."""
+
+GateReason = Literal["settings", "idle", "unknown", "load", "queue", "rejected", "probe"]
+
+
+class Gate(TypedDict):
+    """What was decided before a step, from the load."""
+
+    level: GateLevel
+    why: GateReason
+
+
 class Step(Evidence):
     """A kept step of the reasoning, with the evidence on what was drafted for it."""
 
@@ -132,6 +145,7 @@ class Step(Evidence):
     rejected_text: str | None
     score: float | None
     threshold: float
+    gate: Gate
     human: Choice | None
     """What a person decided about it; None where the policy did."""
     cut: bool
@@ -193,6 +207,8 @@ class SpecReasonState(SpecReasonInput, total=False):
     specreason_run: RunId
     specreason_steps: Annotated[list[Step], DeltaChannel(append_steps, snapshot_frequency=1000)]
     specreason_pending: Pending | None
+    specreason_gate: Gate
+    """Of the step that is being made."""
     specreason_ended: Ended | None
     """Why the reasoning ended; None while it goes on."""
     specreason_answer: str | None

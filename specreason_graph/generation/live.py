@@ -19,7 +19,8 @@ from weakref import WeakSet
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.generation.ledger import Ledgers, Opening
-from specreason_graph.generation.overlap import Hedges, Overlap
+from specreason_graph.generation.load import Load
+from specreason_graph.generation.overlap import Overlap
 
 TICK, TICKS = 0.1, 5
 """Streams wait half a second for the next node: a graph takes a millisecond from one node to the next, and a
@@ -70,7 +71,7 @@ class LiveRuns:
     """Those of one pair of models."""
 
     def __init__(self) -> None:
-        self.hedges = Hedges()
+        self.load = Load()
         self._parked: dict[str, _Parked] = {}
         self._lock = Lock()  # runs in threads of their own share it
 
@@ -79,7 +80,7 @@ class LiveRuns:
 
     def begin(self) -> LiveRun:
         """Nothing of a run yet."""
-        return LiveRun(Overlap(self.hedges))
+        return LiveRun(Overlap(self.load))
 
     def park(self, run: LiveRun, lease: str | None = None) -> str:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""

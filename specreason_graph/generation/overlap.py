@@ -7,40 +7,21 @@ judge decides all the same, also where base is done before it: what is kept does
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.generation.bill import Bill
+from specreason_graph.generation.load import Load
 from specreason_graph.generation.passage import Bounds
 from specreason_graph.generation.stream import Stream, Wanted
-
-
-class Hedges:
-    """Those that the runs of one pair are having written: base's streams that may turn out to be for nothing."""
-
-    def __init__(self) -> None:
-        self._running: set[object] = set()
-
-    @property
-    def running(self) -> int:
-        """How many there are."""
-        return len(self._running)
-
-    def begun(self) -> Callable[[], None]:
-        """One more. Returns what says that it is over."""
-        hedge = object()
-        self._running.add(hedge)
-        return lambda: self._running.discard(hedge)
 
 
 class Overlap:
     """Both models' streams of one run: begun, handed out step by step, and dropped. One node at a time has it."""
 
-    def __init__(self, hedges: Hedges) -> None:
+    def __init__(self, load: Load) -> None:
         self.bill = Bill()
-        self._hedges = hedges
+        self._load = load
         self._streams: dict[Role, Stream] = {}
 
     def goes_on_behind(self, role: Role, ids: Ids) -> bool:
@@ -48,11 +29,11 @@ class Overlap:
         held = self._streams.get(role)
         return held is not None and held.goes_on and held.at == ids.fingerprint
 
-    async def begin(self, role: Role, wanted: Wanted) -> None:
-        """Have a model write; whatever it was writing is dropped."""
+    async def begin(self, role: Role, wanted: Wanted, *, hedges: bool = False) -> None:
+        """Have a model write, base perhaps for nothing; whatever it was writing is dropped."""
         await self.drop(role)
-        if role == "base" and wanted.goes_on:
-            self._streams[role] = Stream(wanted, self._hedges.begun())
+        if role == "base":
+            self._streams[role] = Stream(wanted, self._load.begun(hedges=hedges), self._load.wrote)
         else:
             self._streams[role] = Stream(wanted)
 
@@ -69,8 +50,8 @@ class Overlap:
             await self.drop(role)
         return step
 
-    async def drop(self, *roles: Role) -> None:
-        """Stop what these models are writing; what nobody took of it is discarded, and paid for."""
+    async def drop(self, *roles: Role) -> int:
+        """Stop what these models are writing; what nobody took of it is discarded, and paid for. Returns its tokens."""
         held = {role: self._streams.pop(role) for role in roles or tuple(self._streams) if role in self._streams}
         for stream in held.values():
             stream.cancel()
@@ -78,8 +59,8 @@ class Overlap:
             for stream in held.values():
                 await stream.stopped()
         finally:  # also where whoever drops them is cancelled
-            for role, stream in held.items():
-                self._settle(role, stream)
+            dropped = sum([self._settle(role, stream) for role, stream in held.items()])
+        return dropped
 
     def forget(self) -> None:
         """The same at once, for streams that nobody came for, or whose event loop has ended, and they with it."""
@@ -88,7 +69,8 @@ class Overlap:
             stream.cancel()
             self._settle(role, stream)
 
-    def _settle(self, role: Role, stream: Stream) -> None:
+    def _settle(self, role: Role, stream: Stream) -> int:
         wasted, requests = stream.left()
         self.bill.used(role, requests)
         self.bill.discarded(role, wasted)
+        return wasted

@@ -59,9 +59,15 @@ class Stream:
     Args:
         wanted: what is asked for.
         over: called when the server has nothing more to write for it, once or more.
+        wrote: called with the tokens of each step, and the seconds that they took behind the first one.
     """
 
-    def __init__(self, wanted: Wanted, over: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        over: Callable[[], None] = lambda: None,
+        wrote: Callable[[int, float], None] = lambda tokens, seconds: None,
+    ) -> None:
         self.at = wanted.ids.fingerprint
         """Fingerprint of the ids behind which the next step that is taken begins."""
         self._wanted = wanted
@@ -78,6 +84,8 @@ class Stream:
         self._wasted = 0
         self._wake = asyncio.Event()
         self._when_over = over
+        self._wrote = wrote
+        self._came, self._since = 0, 0.0
         self._task = asyncio.create_task(self._read())
         self._task.add_done_callback(self._end)  # also of a task that is cancelled before it has begun
 
@@ -175,6 +183,7 @@ class Stream:
         wanted = self._wanted
         prompt = wanted.ids.plus(self._open.ids)
         self._cost.opened(len(prompt))
+        self._came = 0
         said = wanted.endpoint.generate(
             prompt,
             max_tokens=(wanted.room if wanted.goes_on else wanted.step_tokens) - len(self._open.tokens),
@@ -217,6 +226,9 @@ class Stream:
         """Put a token where it belongs: the one that completes a boundary is the last of its step."""
         before, boundary = len(self._open.text), self._wanted.boundary
         self._open.add(token)
+        self._came += 1
+        if self._came == 1:
+            self._since = time.perf_counter()
         if self._ready and not self._wanted.goes_on:
             return
         lost = self._open.closed(self._wanted.closers)
@@ -245,6 +257,9 @@ class Stream:
             self._whole()
 
     def _whole(self) -> None:
+        now = time.perf_counter()
+        self._wrote(self._came - 1, now - self._since)
+        self._came, self._since = 1, now
         self._ready.append(self._opened())
         self._searched, self._blanks = 0, 0
         self._wake.set()

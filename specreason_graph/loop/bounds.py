@@ -65,9 +65,9 @@ def why_ended(run: Run) -> Ended | None:
 
 
 def is_base_turn(run: Run) -> bool:
-    """Whether base writes the next step unasked: the first n, some behind a rejected one, or a call's place."""
+    """Whether base writes the next step unasked: the first n, some behind a rejected one, a call's place, or all."""
     more = run.settings.base_steps_after_reject - 1
     recent: list[Step] = run.steps[-more:] if more else []
     acts = bool(run.steps) and run.closed(run.steps[-1]["ended_with"]) == "call"
-    unasked = len(run.steps) < run.settings.first_steps or acts
+    unasked = run.gate["level"] == "base" or len(run.steps) < run.settings.first_steps or acts
     return unasked or any(step["accepted"] is False for step in recent)

@@ -12,7 +12,7 @@ from langgraph.types import Overwrite
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
 from specreason_graph.contract.settings import ROLES, Role, Settings
-from specreason_graph.contract.state import Edit, SpecReasonState, Update, UsageByRole
+from specreason_graph.contract.state import Edit, Gate, SpecReasonState, Update, UsageByRole
 from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
@@ -89,7 +89,8 @@ async def opened(
             async with entry:
                 run = await _open(state, settings, pair, catalog, so_far, live, emit, config)
             try:
-                yield run
+                with pair.live.load.run():
+                    yield run
             finally:
                 await run.emit.told()
     except BaseException as error:
@@ -152,6 +153,7 @@ async def _open(
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=(await cue(pair, live, settings, preset))[0],
         steps=so_far.steps,
+        gate=state.get("specreason_gate", Gate(level="both", why="unknown")),
         identity={**so_far.identity, "openings": openings},
         fresh=so_far.fresh,
         clock=so_far.clock,

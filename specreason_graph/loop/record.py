@@ -84,6 +84,7 @@ def _step(
         rejected_text=drafted["text"] if drafted and source != "draft" else None,
         score=verdict["score"] if verdict else None,
         threshold=run.policy.threshold,
+        gate=run.gate,
         human=verdict["human"] if verdict else None,
         **_evidence(verdict, place=len(run.steps)),
         cut=end is not None and end["cut"],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from specreason_graph.contract.settings import Role, Settings
-from specreason_graph.contract.state import Ended, Node, RunId, Step, Update, UsageByRole
+from specreason_graph.contract.state import Ended, Gate, Node, RunId, Step, Update, UsageByRole
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.generation.bill import Bill
@@ -45,6 +45,8 @@ class Run:
     cue: list[int]
     """What has the answer begin, a schema included, in the tokens of who writes it."""
     steps: list[Step]
+    gate: Gate
+    """Of the next step."""
     identity: RunId
     fresh: bool
     """True when the state holds nothing of this question yet."""

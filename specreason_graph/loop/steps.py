@@ -20,14 +20,20 @@ from specreason_graph.loop.run import Run
 async def begin(run: Run, role: Role) -> None:
     """Have a model write behind the run's ledger, if it does not yet, and do not wait for it."""
     if not run.overlap.goes_on_behind(role, run.ledger(role)):
-        goes_on = looks_ahead(run) if role == "draft" else may_hedge(run)
-        await run.overlap.begin(role, await _wanted(run, role, goes_on=goes_on))
+        if role == "draft":
+            await run.overlap.begin(role, await _wanted(run, role, goes_on=looks_ahead(run)))
+        else:
+            hedges = may_hedge(run)
+            goes_on = hedges or run.gate["level"] == "base"
+            await run.overlap.begin(role, await _wanted(run, role, goes_on=goes_on), hedges=hedges)
 
 
 async def hedge(run: Run) -> None:
     """Have base begin its own version of a step with the draft; the hedges of all runs of a pair have a bound."""
-    if may_hedge(run) and not run.overlap.goes_on_behind("base", run.ledger("base")):
-        await run.overlap.begin("base", await _wanted(run, "base", goes_on=True))
+    if may_hedge(run):
+        await begin(run, "base")
+    else:  # base wrote alone, or hedged, and is to stop
+        await run.overlap.drop("base")
 
 
 async def next_step(run: Run, role: Role) -> WrittenStep:
@@ -39,7 +45,7 @@ async def next_step(run: Run, role: Role) -> WrittenStep:
 def may_hedge(run: Run) -> bool:
     """Whether base may write what turns out to be for nothing."""
     chosen = run.pair.base.overlaps if run.settings.hedge is None else run.settings.hedge
-    return chosen and run.pair.live.hedges.running < run.settings.hedges
+    return chosen and run.gate["level"] == "both" and run.pair.live.load.hedges < run.settings.hedges
 
 
 def looks_ahead(run: Run) -> bool:

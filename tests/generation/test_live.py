@@ -85,7 +85,7 @@ async def test_nothing_is_kept_of_a_run_that_is_over() -> None:
         graph = create_specreason(pair=pair).compile()
         await asyncio.gather(*(graph.ainvoke(question(n)) for n in range(20)))
         assert len(pair.live) == 0
-        assert pair.live.hedges.running == 0
+        assert pair.live.load.hedges == 0
 
 
 async def test_a_question_is_rendered_once_a_run_however_many_there_are() -> None:
@@ -139,7 +139,7 @@ def test_leases_of_event_loops_that_ended_are_swept() -> None:
         pair = Pair(servers.config)
         graph = paused(servers, pair, threads=40)
         assert len(pair.live) <= 3
-        assert pair.live.hedges.running == 0
+        assert pair.live.load.hedges == 0
         graph.interrupt_after_nodes = []
         state = asyncio.run(graph.ainvoke(None, {"configurable": {"thread_id": "39"}}))
         assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS

@@ -132,7 +132,7 @@ async def test_hedges_of_all_runs_have_a_bound() -> None:
         async def watch() -> None:
             nonlocal most
             while True:
-                most = max(most, pair.live.hedges.running)
+                most = max(most, pair.live.load.hedges)
                 await asyncio.sleep(0.001)
 
         watching = asyncio.create_task(watch())
@@ -146,7 +146,7 @@ async def test_a_dropped_hedge_is_not_counted_over_and_over() -> None:
     """Every node counts the hedges, so those of earlier steps must be gone."""
     async with paced() as (_, pair):
         await create_specreason(pair=pair).compile().ainvoke(QUESTION)
-        assert pair.live.hedges.running == 0
+        assert pair.live.load.hedges == 0
         assert len(pair.live) == 0
 
 
@@ -157,9 +157,9 @@ async def test_a_hedge_that_is_dropped_before_it_began_is_counted_no_more() -> N
         greedy = Sampling(temperature=0, top_p=1, seed=0)
         overlap = pair.live.begin().overlap
         await overlap.begin("base", Wanted(pair.base, ids, greedy, "\n\n", None, 100, room=100, goes_on=True))
-        assert pair.live.hedges.running == 1
+        assert pair.live.load.hedges == 1
         await overlap.drop()
-        assert pair.live.hedges.running == 0
+        assert pair.live.load.hedges == 0
 
 
 async def drafting(pair: Pair, step_tokens: int) -> tuple[Any, Wanted]:
@@ -203,7 +203,7 @@ async def test_both_streams_end_where_whoever_drops_them_is_cancelled() -> None:
         await asyncio.sleep(0)
         dropping.cancel()
         await asyncio.wait({dropping})
-        assert pair.live.hedges.running == 0
+        assert pair.live.load.hedges == 0
         await nothing_runs(servers)
 
 

@@ -99,10 +99,14 @@ PAPER = Settings(
     base_steps_after_reject=1,
     look_ahead=False,
     hedge=False,
+    gate="always",
 )
 """The paper's loop (section 4.1): one call after the other, and the digit that base writes at or above 7 of 9."""
 
-_CHOSEN = {"paper": PAPER, RANDOM: Settings(judge="random", policy="random", spots=None, score_method=None)}
+_CHOSEN = {
+    "paper": PAPER,
+    RANDOM: Settings(judge="random", policy="random", spots=None, score_method=None, gate="always"),
+}
 
 
 def chosen_by(arm: Arm) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""The gate: which level pays at which load; a pure function, so each regime is a case."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.contract.state import GateLevel
+from specreason_graph.generation.load import Seen
+from specreason_graph.loop.gate import ENOUGH, IDLE, Own, decide
+from specreason_graph.testing.pair import scripted_pair
+from specreason_graph.testing.script import Script
+
+BUSY = Seen(
+    runs=32, waiting=0, token_seconds=0.05, sequence_seconds=0.0005, judge_seconds=0.04, step_tokens=40.0,
+    acceptance=0.4, wasted_tokens=12.0,
+)  # fmt: skip
+"""A step costs base 40 * 0.05 / 32 = 0.0625 s of its server."""
+NEW = Own(level=None, drafted=0, accepted=0, probes=False)
+
+
+def level(seen: Seen, run: Own = NEW) -> GateLevel:
+    return decide(seen, run)["level"]
+
+
+def test_a_run_alone_drafts_with_both_overlaps_whatever_that_costs_base() -> None:
+    for runs in range(1, IDLE + 1):
+        assert decide(replace(BUSY, runs=runs, judge_seconds=9.0), NEW) == {"level": "both", "why": "idle"}
+
+
+def test_the_busier_base_is_the_less_is_asked_of_it() -> None:
+    found = [level(replace(BUSY, runs=runs)) for runs in (4, 8, 16, 32, 64)]
+    assert found[0] == "both"
+    assert found[-1] == "base"
+    assert found == sorted(found, key=["both", "look_ahead", "base"].index)
+
+
+def test_the_better_the_draft_the_longer_it_pays() -> None:
+    """With as many runs, and by tokens."""
+    found = [level(replace(BUSY, acceptance=share)) for share in (0.1, 0.4, 0.9)]
+    assert found[0] == "base"
+    assert found[-1] != "base"
+    assert found == sorted(found, key=["base", "look_ahead", "both"].index)
+
+
+def test_a_hedge_that_is_for_nothing_goes_before_the_draft_does() -> None:
+    dear = replace(BUSY, acceptance=0.9, sequence_seconds=0.004, wasted_tokens=30.0)
+    assert level(dear) == "look_ahead"
+    assert level(replace(dear, wasted_tokens=0.0)) != "base"
+
+
+def test_noise_around_the_break_even_does_not_toggle_a_level() -> None:
+    """What is left at one margin is entered at a higher one only."""
+    between = replace(BUSY, acceptance=0.95)  # 0.059 s saved, at 0.04 s of judging: 1.48 times
+    assert level(between, replace(NEW, level="look_ahead")) == "look_ahead"
+    assert level(between, replace(NEW, level="base")) == "base"
+
+
+def test_a_server_that_says_that_requests_wait_is_asked_for_less_at_once() -> None:
+    queueing = replace(BUSY, runs=1, acceptance=1.0, waiting=3)
+    assert decide(queueing, replace(NEW, level="both")) == {"level": "look_ahead", "why": "queue"}
+    assert decide(queueing, replace(NEW, level="look_ahead")) == {"level": "base", "why": "queue"}
+    assert decide(queueing, replace(NEW, level="base")) == {"level": "base", "why": "queue"}
+
+
+def test_a_run_whose_drafts_are_nearly_all_rejected_has_base_alone_at_any_load() -> None:
+    hopeless = Own(level="both", drafted=ENOUGH, accepted=0, probes=False)
+    assert decide(replace(BUSY, runs=1), hopeless) == {"level": "base", "why": "rejected"}
+    assert level(replace(BUSY, runs=1), replace(hopeless, drafted=ENOUGH - 1)) == "both"
+    assert level(replace(BUSY, runs=1), replace(hopeless, accepted=ENOUGH // 10)) == "both"
+
+
+def test_a_runs_own_drafts_count_the_more_the_more_there_are() -> None:
+    """Others' steps may be easier."""
+    good = replace(BUSY, acceptance=1.0)
+    assert level(good, replace(NEW, level="look_ahead")) == "look_ahead"
+    assert level(good, Own(level="look_ahead", drafted=2000, accepted=200, probes=False)) == "base"
+
+
+def test_nothing_is_closed_before_anything_is_known() -> None:
+    for name in ("token_seconds", "judge_seconds", "step_tokens"):
+        unknown: dict[str, Any] = {name: None}
+        assert decide(replace(BUSY, **unknown), NEW) == {"level": "both", "why": "unknown"}
+
+
+def test_what_is_closed_is_probed_one_level_up() -> None:
+    """Closed, it would give no evidence that it pays again."""
+    assert level(BUSY) == "base"
+    assert decide(BUSY, replace(NEW, probes=True)) == {"level": "look_ahead", "why": "probe"}
+
+
+QUESTION: Any = {"messages": [HumanMessage("How many legs have 3 cows?")]}
+STEPS = ["First, some words.", "Then, some more.", "So it is done."]
+
+
+@pytest.mark.parametrize("gate", ["always", "never"])
+async def test_settings_have_the_last_word(gate: Any) -> None:
+    """Each kept step says what was decided before it, and why."""
+    async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
+        graph = create_specreason(pair=pair, settings=Settings(gate=gate)).compile()
+        steps = (await graph.ainvoke(QUESTION))["specreason_steps"]
+        drafts = len(servers.draft.completions)
+    assert {step["gate"]["why"] for step in steps} == {"settings"}
+    assert {step["gate"]["level"] for step in steps} == {"both" if gate == "always" else "base"}
+    assert (drafts == 0) == (gate == "never")
+    assert [step["text"].strip() for step in steps] == STEPS
+
+
+async def test_base_alone_writes_in_one_stream() -> None:
+    """No request a step, and none to judge: that is what makes it as fast as base without us."""
+    async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
+        found = await create_specreason(pair=pair, settings=Settings(gate="never")).compile().ainvoke(QUESTION)
+        asked = len(servers.base.completions)
+    assert [step["source"] for step in found["specreason_steps"]] == ["base"] * len(STEPS)
+    assert asked == 2  # the reasoning, and the answer
