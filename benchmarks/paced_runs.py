@@ -27,6 +27,8 @@ from specreason_graph.tools.profiles import Profile
 
 BASE = "base"
 """Base alone, in one generation."""
+AUTO = "auto"
+"""Both overlaps where the gate lets them."""
 MODES: dict[str, Mode] = {
     "sequential": Mode(look_ahead=False, hedge=False),
     "look_ahead": Mode(look_ahead=True, hedge=False),
@@ -117,7 +119,9 @@ def unavoidable(trace: Trace, profile: Profile, lengths: Lengths, mode: str, dec
 
 def settings(mode: str) -> Settings:
     """A run's settings; what overlaps is all that differs."""
-    chosen = {"look_ahead": MODES[mode].look_ahead, "hedge": MODES[mode].hedge}
+    overlaps = MODES["both" if mode == AUTO else mode]
+    chosen: dict[str, Any] = {"look_ahead": overlaps.look_ahead, "hedge": overlaps.hedge}
+    chosen |= {"gate": "auto" if mode == AUTO else "always"}
     return Settings(
         judge=JUDGE.name, threshold=7, reasoning_budget=_BUDGET, max_steps=5000, answer_budget=100, **chosen
     )

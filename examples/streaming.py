@@ -19,6 +19,8 @@ def told(event: Event) -> str:
     match event["event"]:
         case "step_drafted":
             return f"\n{event['index'] + 1}. draft: {event['text'].strip()}\n"
+        case "draft_gone":
+            return f"\n{event['index'] + 1}. no draft: its server failed\n"
         case "step_judged":
             return f"   score {event['verdict']['score']}: "
         case "step_accepted":

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from langgraph.types import Overwrite
 
-from specreason_graph.contract.events import StepDrafted, StepKept
-from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonState, Update
+from specreason_graph.contract.errors import EndpointError
+from specreason_graph.contract.events import DraftGone, StepDrafted, StepKept
+from specreason_graph.contract.state import Edit, Ended, Gate, Pending, SpecReasonState, Update
 from specreason_graph.loop.bounds import is_base_turn, why_ended
 from specreason_graph.loop.gate import gate_of
 from specreason_graph.loop.human import edited_steps
+from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import cleared, undecided
 from specreason_graph.loop.steps import begin, hedge, next_step
@@ -31,10 +33,19 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     if ended is not None or is_base_turn(run):
         if run.gate["level"] == "base":
             await run.overlap.drop("draft")
+        if run.gate["why"] == "draft_gone":
+            run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
         return {**update, "specreason_pending": None, "specreason_ended": ended}
     await begin(run, "draft")
     await hedge(run)
-    drafted = await next_step(run, "draft")
+    try:
+        drafted = await next_step(run, "draft")
+    except EndpointError as error:
+        if not is_gone(error, run.settings):
+            raise
+        await run.overlap.drop("draft")
+        run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
+        return {**update, "specreason_pending": None, "specreason_gate": Gate(level="base", why="draft_gone")}
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
     return {**update, "specreason_pending": Pending(drafted=drafted, verdict=None, status="drafted")}
 

@@ -29,8 +29,7 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     writing = Writing(run, run.settings.answer_by, run.ledger(run.settings.answer_by))
     answer = _given(run) if given else await (_called(writing) if calls else _answered(writing))
     reasoning = "".join(step["text"] for step in (run.steps[:-1] if given else run.steps)).strip()
-    models = {role: card.name for role, card in (await run.pair.cards()).items()}
-    message = reply(run.steps, run.usage(), run.clock.seconds(), models, ended, reasoning, answer)
+    message = reply(run.steps, run.usage(), run.clock.seconds(), run.models, ended, reasoning, answer)
     about = message.response_metadata["specreason"]
     about["answer_loops"] = writing.loops
     if answer.whole and run.preset.goes_on_behind(calls=bool(answer.calls)):

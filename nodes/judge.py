@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from specreason_graph.contract.errors import MalformedResponse, NoLogprobs
 from specreason_graph.contract.events import StepJudged, StepKept, StepRejected, StepUnsure
 from specreason_graph.contract.state import (
     Pending,
@@ -80,7 +81,12 @@ async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], be
     if decision is not None:
         return verdict_on(free_evidence(drafted, tokens, len(run.steps)), decision, Usage(), began)
     asked = time.perf_counter()
-    evidence, request = await ask(run.inquiry(), drafted, tokens)
+    try:
+        evidence, request = await ask(run.inquiry(), drafted, tokens)
+    except (MalformedResponse, NoLogprobs):
+        if not run.settings.degrade:
+            raise
+        return verdict_on(free_evidence(drafted, tokens, len(run.steps)), _rejected("unusable"), Usage(), began)
     run.pair.live.load.judged(time.perf_counter() - asked)
     run.bill.used("judge", [request], time.perf_counter() - began)
     return verdict_on(evidence, run.policy.decide(evidence, run.steps), request, began)

@@ -28,6 +28,13 @@ class StepDrafted(Whose):
     text: str
 
 
+class DraftGone(Whose):
+    """The draft's server failed, and base writes the step."""
+
+    event: Literal["draft_gone"]
+    index: int
+
+
 class StepJudged(Whose):
     """The judge decided on it."""
 
@@ -92,6 +99,7 @@ class ReasoningEnded(Whose):
 
 Event = Annotated[
     StepDrafted
+    | DraftGone
     | StepJudged
     | StepUnsure
     | StepRejected

@@ -127,6 +127,11 @@ class Settings(BaseModel):
         description="Before each step: `auto` drafts where that pays at the load of now, `always` drafts, `never` has "
         "base write alone",
     )
+    degrade: bool = Field(
+        default=True,
+        description="Go on with base alone where the draft's server fails, and reject where a judge's answer can't be "
+        "read; off: these are errors",
+    )
     answer_by: Role = Field(default="base", description="Which model writes the answer")
     answer_schema: Annotated[dict[str, Any], AfterValidator(_schema)] | None = Field(
         default=None,

@@ -19,8 +19,11 @@ Choice = Literal["accept", "reject", "edit"]
 """What a person can make of a step that the judge is unsure of."""
 Ended = Literal["finished", "call", "budget", "steps", "loop", "deadline", "context"]
 """Why a reasoning ended; `call`: with the opening of a tool call."""
-RejectReason = Literal["score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "call", "human"]
-"""Why a drafted step is not kept; `call`: it is nothing but the opening of a call, and whether to act is base's."""
+RejectReason = Literal[
+    "score", "likelihood", "probability", "no_label", "no_labels", "empty", "loop", "call", "human", "unusable"
+]
+"""Why a drafted step is not kept; `call`: it is nothing but the opening of a call, and whether to act is base's;
+`unusable`: what base's server answered the judge can't be read."""
 Node = Literal["draft_step", "judge", "regenerate", "finalize"]
 
 
@@ -122,7 +125,8 @@ class Edit(TypedDict):
 GateLevel = Literal["both", "look_ahead", "base"]
 """What a step may cost base's server: a draft with both overlaps, one without the hedge, or base alone."""
 
-GateReason = Literal["settings", "idle", "unknown", "load", "queue", "rejected", "probe"]
+GateReason = Literal["settings", "idle", "unknown", "load", "queue", "rejected", "probe", "draft_gone"]
+"""`draft_gone`: its server failed, and base goes on alone."""
 
 
 class Gate(TypedDict):

@@ -44,7 +44,7 @@ class Catalog:
         )
 
     def preset(self, name: str | None, base_model: str, draft_model: str) -> Preset:
-        """The preset called `name`, or the one whose model names fit best.
+        """The preset called `name`, or the one whose model names fit best; a draft never reached has no name.
 
         Raises:
             ConfigError: there is no such preset, or none fits these models.
@@ -54,7 +54,9 @@ class Catalog:
         fits = [
             preset
             for preset in self.presets.values()
-            if preset.base and preset.base.lower() in base_model.lower() and preset.draft.lower() in draft_model.lower()
+            if preset.base
+            and preset.base.lower() in base_model.lower()
+            and (not draft_model or preset.draft.lower() in draft_model.lower())
         ]
         if not fits:
             raise ConfigError(

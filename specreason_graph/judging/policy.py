@@ -173,7 +173,11 @@ class FittedPolicy(BaseModel):
         """
         fitted = {"base model": self.base_model, "draft model": self.draft_model, "preset": self.preset}
         here = {"base model": base_model, "draft model": draft_model, "preset": preset}
-        other = [f"{what} {fitted[what]!r} (here {here[what]!r})" for what in fitted if fitted[what] != here[what]]
+        other = [
+            f"{what} {fitted[what]!r} (here {here[what]!r})"
+            for what in fitted
+            if here[what] and fitted[what] != here[what]  # a draft that was never reached has no name
+        ]
         if other:
             raise ConfigError(
                 f"policy: {self.name!r} was fitted on {', '.join(other)}; fit one for this pair with "

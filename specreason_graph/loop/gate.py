@@ -18,6 +18,7 @@ and hedge only where it holds with h. The regimes:
 - **Idle** (few runs): nobody waits for base, and both overlaps hide their cost. The formula isn't asked.
 - **Busy**: t / B falls with every run, j does not; hedges go first, then drafting.
 - **Queueing** (the server says that requests wait): one level lower at once, whatever the formula says.
+- **Gone** (the draft's server fails): base alone, whatever the load, until it answers again.
 - **Rejected**: a run whose drafts are nearly all rejected has base alone, at any load.
 
 A level is left at a lower margin than it is entered at, so that noise does not toggle it. What is closed gives no
@@ -64,6 +65,8 @@ class Own:
 
 def gate_of(run: Run) -> Gate:
     """The gate of a run's next step, by its settings and the load of its pair."""
+    if run.alone:
+        return Gate(level="base", why="draft_gone")
     mode: GateMode = run.settings.gate
     if mode != "auto":
         return Gate(level="both" if mode == "always" else "base", why="settings")

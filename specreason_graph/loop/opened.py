@@ -11,22 +11,22 @@ from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
-from specreason_graph.contract.settings import ROLES, Role, Settings
+from specreason_graph.contract.settings import ROLES, Settings
 from specreason_graph.contract.state import Edit, Gate, SpecReasonState, Update, UsageByRole
-from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
 from specreason_graph.loop.messages import Telling, reply_id
+from specreason_graph.loop.reached import cards, render, with_draft_ids
 from specreason_graph.loop.reply import Answer, answers_in_last_step, reply
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared, undecided
 from specreason_graph.loop.tracing import traced
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
-from specreason_graph.models.turns import opening, spent
+from specreason_graph.models.turns import spent
 
 
 class TimeIsUp(Exception):
@@ -127,13 +127,18 @@ async def _open(
     emit: Emit,
     config: RunnableConfig,
 ) -> Run:
-    cards = await pair.cards()
-    base, draft = cards["base"].name, cards["draft"].name
-    preset = catalog.preset(settings.preset or pair.preset, base, draft)
-    judge, policy = catalog.judging(settings, preset, base, draft)
-    await _render(state, pair, preset, settings, live, cards)
-    openings: dict[str, str] = {role: opening.hash for role, opening in live.openings.items()}
-    if so_far.identity["openings"] not in ({}, openings):
+    found = await cards(pair, settings)
+    preset = catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
+    judge, policy = catalog.judging(settings, preset, found.base.name, found.draft.name)
+    alone = await render(pair, state["messages"], preset, settings, live, found)
+    if alone:  # nobody else can
+        settings = settings.overridden(by={"answer_by": "base"})
+    same_tokenizer = alone or await pair.same_tokenizer()
+    steps = so_far.steps if same_tokenizer else await with_draft_ids(pair, live, so_far.steps)
+    told = ("base",) if alone else ROLES
+    openings: dict[str, str] = {role: live.openings[role].hash for role in told}
+    before = so_far.identity["openings"]
+    if any(before[role] != openings[role] for role in before.keys() & openings.keys()):
         raise ConfigError(
             "this run began on other prompts: resume it with the models, templates, tools and preset it had"
         )
@@ -144,17 +149,19 @@ async def _open(
         policy=policy,
         pair=traced(pair, config),
         live=live,
-        same_tokenizer=await pair.same_tokenizer(),
-        contexts={role: card.context for role, card in cards.items()},
+        same_tokenizer=same_tokenizer,
+        alone=alone,
+        models={"base": found.base.name, "draft": found.draft.name},
+        contexts={"base": found.base.context, "draft": found.base.context if alone else found.draft.context},
         closings=await pair.closings("base", preset),
         closers=await pair.closers("base", preset, settings.callable_tools, boxed=settings.boxed),
         opens_call=await pair.openings("base", preset, settings.callable_tools),
         reasoned_before=spent(state["messages"]),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=(await cue(pair, live, settings, preset))[0],
-        steps=so_far.steps,
+        steps=steps,
         gate=state.get("specreason_gate", Gate(level="both", why="unknown")),
-        identity={**so_far.identity, "openings": openings},
+        identity={**so_far.identity, "openings": {**before, **openings}},
         fresh=so_far.fresh,
         clock=so_far.clock,
         used_before=so_far.used,
@@ -169,21 +176,3 @@ async def _open(
             "serve the models with a longer context"
         )
     return run
-
-
-async def _render(
-    state: SpecReasonState,
-    pair: Pair,
-    preset: Preset,
-    settings: Settings,
-    live: LiveRun,
-    cards: Mapping[Role, ModelCard],
-) -> None:
-    """The question for both models, unless an earlier node of the run has it, for these models and this preset."""
-    rendered_for = (preset, settings.tools, settings.boxed, cards)
-    if live.rendered_for != rendered_for:
-        rendered = (
-            opening(pair, role, state["messages"], preset, settings.tools, boxed=settings.boxed) for role in ROLES
-        )
-        live.openings = dict(zip(ROLES, await asyncio.gather(*rendered), strict=True))
-        live.rendered_for = rendered_for

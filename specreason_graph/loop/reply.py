@@ -155,6 +155,7 @@ def reply(
                 "steps": len(steps),
                 "acceptance_rate": accepted / judged if judged else None,
                 "draft_share": draft_share(steps),
+                "without_draft": sum(step["gate"]["why"] == "draft_gone" for step in steps),
                 "seconds": seconds,
                 "usage": usage,
                 "answer_tokens": answer.tokens,

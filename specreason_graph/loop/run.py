@@ -34,6 +34,10 @@ class Run:
     pair: Pair
     live: LiveRun
     same_tokenizer: bool
+    alone: bool
+    """Whether the draft's server failed, and base goes on without."""
+    models: dict[Role, str]
+    """Their names."""
     contexts: dict[Role, int]
     closings: Closings
     """Of base."""

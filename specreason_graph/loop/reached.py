@@ -1,0 +1,98 @@
+"""Which models a run reaches: both, or base alone where the draft's server fails and the settings let it go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from langchain_core.messages import AnyMessage
+
+from specreason_graph.contract.errors import EndpointError, EndpointRefused
+from specreason_graph.contract.settings import Role, Settings
+from specreason_graph.contract.state import Step
+from specreason_graph.endpoint.protocol import ModelCard
+from specreason_graph.generation.ledger import encode_step
+from specreason_graph.generation.live import LiveRun
+from specreason_graph.models.pair import Pair
+from specreason_graph.models.presets import Preset
+from specreason_graph.models.turns import opening
+
+_OF_OURS = (401, 403)
+"""Refusals that a setting of ours is at fault for, and no server."""
+
+
+class Cards(NamedTuple):
+    """The models; of a draft that was never reached, no more than what its endpoint was told."""
+
+    base: ModelCard
+    draft: ModelCard
+    alone: bool
+    """Whether the draft's server failed."""
+
+
+def is_gone(error: EndpointError, settings: Settings) -> bool:
+    """Whether base goes on alone where the draft's server fails so."""
+    ours = isinstance(error, EndpointRefused) and error.status in _OF_OURS
+    return settings.degrade and not ours
+
+
+async def cards(pair: Pair, settings: Settings) -> Cards:
+    """What the servers say of their models.
+
+    Raises:
+        EndpointError: base's server failed, or the draft's and the settings want both.
+    """
+    base = await pair.base.card()
+    try:
+        return Cards(base, await pair.draft.card(), alone=False)
+    except EndpointError as error:
+        if not is_gone(error, settings):
+            raise
+        return Cards(base, ModelCard(pair.config.draft.model or "", base.context), alone=True)
+
+
+async def render(
+    pair: Pair, messages: Sequence[AnyMessage], preset: Preset, settings: Settings, live: LiveRun, found: Cards
+) -> bool:
+    """The question for both models, unless an earlier node of the run has it. Returns whether base is alone.
+
+    Alone, the draft's prompt is base's, which nobody sends; the next node tries again.
+    """
+    rendered_for = (preset, settings.tools, settings.boxed, found)
+    if live.rendered_for == rendered_for:
+        return found.alone
+
+    async def rendered(role: Role) -> None:
+        live.openings[role] = await opening(pair, role, messages, preset, settings.tools, boxed=settings.boxed)
+
+    live.openings = {}
+    of_draft = None if found.alone else asyncio.create_task(rendered("draft"))
+    try:
+        await rendered("base")
+        if of_draft is not None:
+            await of_draft
+    except EndpointError as error:
+        if "base" not in live.openings or not is_gone(error, settings):
+            raise
+    finally:
+        if of_draft is not None:
+            of_draft.cancel()
+            await asyncio.gather(of_draft, return_exceptions=True)
+    alone = "draft" not in live.openings
+    live.openings = {"base": live.openings["base"], "draft": live.openings["base" if alone else "draft"]}
+    live.rendered_for = None if alone else rendered_for
+    return alone
+
+
+async def with_draft_ids(pair: Pair, live: LiveRun, steps: list[Step]) -> list[Step]:
+    """The steps as a draft of another tokenizer reads them, those included that were kept while it was gone."""
+    found = []
+    for step in steps:
+        if "draft" not in step["ids"]:
+            key = ("draft", step["text"])
+            if key not in live.reencoded:
+                live.reencoded[key] = (await encode_step(pair.draft, step["text"])).ids
+            step = Step(**{**step, "ids": {**step["ids"], "draft": live.reencoded[key]}})
+        found.append(step)
+    return found

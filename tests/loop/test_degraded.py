@@ -1,0 +1,136 @@
+"""What goes on without the draft, and without a judge that can be read; and what does not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.contract.errors import EndpointError, EndpointRefused, MalformedResponse, SpecReasonError
+from specreason_graph.testing import Fault, Script, ScriptedServer
+from specreason_graph.testing.pair import ScriptedPair, scripted_pair
+from specreason_graph.testing.tokenizer import TokenizerName
+
+QUESTION: Any = {"messages": [HumanMessage("How many legs have 3 cows?")]}
+STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 6)]
+GONE = Fault("close")
+
+
+def server(role: str, tokenizer: TokenizerName = "a", **script: Any) -> ScriptedServer:
+    return ScriptedServer(
+        Script(STEPS, answer="12", **script), template="think", model=f"scripted-{role}", tokenizer=tokenizer
+    )
+
+
+@asynccontextmanager
+async def running(draft: ScriptedServer | None = None, **settings: Any) -> AsyncIterator[tuple[ScriptedPair, Any]]:
+    async with (
+        scripted_pair(server("base"), draft or server("draft")) as servers,
+        Pair(servers.config) as pair,
+    ):
+        yield servers, create_specreason(pair=pair, settings=Settings(**settings)).compile()
+
+
+def kept_in(update: dict[str, Any]) -> list[Any]:
+    """The steps that an update of a node adds."""
+    steps = next(iter(update.values())).get("specreason_steps", [])
+    return steps if isinstance(steps, list) else []
+
+
+def texts(found: dict[str, Any]) -> list[str]:
+    return [step["text"].strip() for step in found["specreason_steps"]]
+
+
+async def test_a_draft_that_was_never_there_leaves_base_alone() -> None:
+    """The answer comes, and the reply says how."""
+    async with running() as (servers, graph):
+        servers.draft.fail(GONE, path=None, times=None)
+        found = await graph.ainvoke(QUESTION)
+    assert texts(found) == STEPS
+    assert {step["gate"]["why"] for step in found["specreason_steps"]} == {"draft_gone"}
+    assert found["messages"][-1].text == "12"
+    assert found["messages"][-1].response_metadata["specreason"]["without_draft"] == len(STEPS)
+
+
+async def test_each_step_without_a_draft_is_told() -> None:
+    async with running() as (servers, graph):
+        servers.draft.fail(GONE, path=None, times=None)
+        told = [event async for event in graph.astream(QUESTION, stream_mode="custom")]
+    assert [event["index"] for event in told if event["event"] == "draft_gone"] == list(range(len(STEPS)))
+
+
+@pytest.mark.parametrize("tokenizer", ["a", "b"])
+async def test_a_draft_that_comes_back_drafts_again(tokenizer: TokenizerName) -> None:
+    """Behind the steps that base wrote meanwhile, in its own tokens."""
+    async with running(server("draft", tokenizer), look_ahead=False) as (servers, graph):
+        found: dict[str, Any] = {}
+        async for update in graph.astream(QUESTION, stream_mode="updates"):
+            found |= next(iter(update.values()))
+            kept = kept_in(update)
+            if kept and kept[0]["index"] == 0:
+                servers.draft.fail(GONE, path=None, times=None)
+            if kept and kept[0]["index"] == 2:
+                servers.draft._faults.clear()
+        state = found["messages"][-1].response_metadata["specreason"]
+    assert state["steps"] == len(STEPS)
+    assert 1 <= state["without_draft"] < len(STEPS) - 1
+    assert found["specreason_answer"] == "12"
+
+
+async def test_a_draft_that_dies_in_mid_step_leaves_that_step_to_base() -> None:
+    async with running(look_ahead=False) as (servers, graph):
+        servers.draft.fail(Fault("status", status=500, after=3))
+        found = await graph.ainvoke(QUESTION)
+    assert texts(found) == STEPS
+    assert [step["gate"]["why"] == "draft_gone" for step in found["specreason_steps"]].count(True) == 1
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(*_: Any, **__: Any) -> Any:
+        raise MalformedResponse("base endpoint: answers in another shape")
+
+    monkeypatch.setattr("specreason_graph.endpoint.vllm.VllmEndpoint.read", read)
+
+
+async def test_a_judge_that_can_not_be_read_is_a_reject(monkeypatch: pytest.MonkeyPatch) -> None:
+    unreadable(monkeypatch)
+    async with running() as (_, graph):
+        found = await graph.ainvoke(QUESTION)
+    assert texts(found) == STEPS
+    assert {step["reject_reason"] for step in found["specreason_steps"]} == {"unusable"}
+
+
+async def test_a_setting_makes_them_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(degrade=False) as (servers, graph):
+        servers.draft.fail(GONE, times=None)
+        with pytest.raises(EndpointError, match="draft endpoint"):
+            await graph.ainvoke(QUESTION)
+        servers.draft._faults.clear()
+        unreadable(monkeypatch)
+        with pytest.raises(MalformedResponse):
+            await graph.ainvoke(QUESTION)
+
+
+async def test_a_key_that_is_refused_is_an_error_of_ours_at_any_rate() -> None:
+    """Nobody would notice otherwise that the draft's key is wrong."""
+    async with running() as (servers, graph):
+        servers.draft.fail(Fault("status", status=401), times=None)
+        with pytest.raises(EndpointRefused, match="api_key"):
+            await graph.ainvoke(QUESTION)
+
+
+async def test_base_that_is_gone_is_a_stop_with_every_kept_step() -> None:
+    kept: list[Any] = []
+
+    async def run(servers: ScriptedPair, graph: Any) -> None:
+        async for update in graph.astream(QUESTION, stream_mode="updates"):
+            kept.extend(kept_in(update))
+            if len(kept) == 2:
+                servers.base.fail(GONE, path=None, times=None)
+
+    async with running() as (servers, graph):
+        with pytest.raises(SpecReasonError) as stopped:
+            await run(servers, graph)
+    assert len(stopped.value.steps) == len(kept) >= 2
