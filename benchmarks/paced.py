@@ -25,6 +25,7 @@ from own_time import RUNS, own_time
 from paced_decoding import accepted
 from paced_figures import baselines, crossings, figures, recorded_place
 from paced_grid import WAYS_AT_ONCE, Cells, Plan, at_once, jobs, minutes, run_cells
+from paced_load import LoadPlan, load
 from paced_plots import plot
 from paced_report import show
 from paced_servers import ServerProcess
@@ -46,6 +47,7 @@ QUICK = Plan(
     decoded=(40,),
     places=1,
     servers_at_once=("ideal",),
+    load=LoadPlan(servers=("step_synchronous",), questions=(4,), acceptances=(40,), steps=5, wave=0),
     steps_at_once=5,
     own_steps_http=(10, 100),
 )
@@ -83,7 +85,8 @@ def main(
         if journal is not None:
             print(f"{record(journal, arm, RECORDED_RUNS)} problems are in {RECORDED_RUNS}")
             return
-        errors.print(f"about {minutes(plan):.0f} minutes, and a few for our own time", markup=False)
+        about = minutes(plan) + plan.load.minutes
+        errors.print(f"about {about:.0f} minutes, and a few for our own time", markup=False)
         results, found = asyncio.run(measure(plan))
         written = plot(found, results, plots) if plots else []
     except SpecReasonError as error:
@@ -100,12 +103,13 @@ def main(
 async def measure(plan: Plan) -> tuple[dict[str, Any], Cells]:
     """Everything that the plan says: figures for scripts, and the runs that they come from."""
     questions = len(plan.at_once) * len(plan.servers_at_once) * len(WAYS_AT_ONCE)
-    total = len(RUNS) + 1 + questions + len(jobs(plan))
+    total = len(RUNS) + 1 + questions + plan.load.runs + len(jobs(plan))
     async with AsyncExitStack() as stack:
         processes = [await stack.enter_async_context(ServerProcess()) for _ in ("base", "draft")]
         with counting("runs", total) as done:
             own = await own_time(plan.own_steps, plan.own_steps_http, processes, plan.tokens, done)
             concurrent = await at_once(plan, processes, done)
+            loaded = await load(plan.load, processes, done)
             found = await run_cells(plan, processes, done)
     tree = figures(found)
     results = {
@@ -118,6 +122,7 @@ async def measure(plan: Plan) -> tuple[dict[str, Any], Cells]:
         "sweep": sweep(plan),
         "own_ms": own,
         "concurrent": concurrent,
+        "load": loaded,
     }
     return results, found
 

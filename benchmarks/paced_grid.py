@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from paced_decoding import ACCEPTED, Accepted, accepted, decoder, drawn
+from paced_load import LoadPlan
 from paced_profiles import SERVERS, Server
 from paced_runs import BASE, LENGTHS, MODES, Solved, solved, stage, unavoidable
 from paced_servers import ServerProcess
@@ -56,6 +57,8 @@ class Plan:
     servers_at_once: tuple[Server, ...] = SERVERS
     steps_at_once: int = 10
     """Of each question."""
+    load: LoadPlan = field(default_factory=LoadPlan)
+    """Questions at the same time with the gate and without."""
     own_steps: tuple[int, ...] = (10, 100, 1000)
     """Steps of a run at which our own time is read."""
     own_steps_http: tuple[int, ...] = (10, 100, 1000)

@@ -42,6 +42,13 @@ class LoadPlan:
         cells = len(self.questions) + (1 if self.wave else 0)
         return len(self.servers) * cells * len(self.acceptances) * len(WAYS)
 
+    @property
+    def minutes(self) -> float:
+        """How long they take, about: each run as long as base alone, and a wave three times."""
+        alone = self.steps * self.tokens * profiles()[self.profile].base_ms / 1000
+        cells = len(self.questions) + (3 if self.wave else 0)
+        return len(self.servers) * cells * len(self.acceptances) * len(WAYS) * alone / 60
+
 
 async def load(plan: LoadPlan, processes: Sequence[ServerProcess], done: Callable[[], None]) -> dict[str, Any]:
     """`{server: {questions: {acceptance: {"auto", "always"}}}}`: times base alone; `wave` stands beside the numbers."""

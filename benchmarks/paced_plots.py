@@ -41,7 +41,7 @@ def plot(found: Cells, figures: dict[str, Any], folder: Path) -> list[Path]:
         ConfigError: the extra `bench` is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths = [_load(figures["load"], folder / "load.png")]
     for profile, servers in figures["profiles"].items():
         paths.append(_speed_up(profile, servers, folder / f"speed-up-{profile}.png"))
         paths.append(_over_decode(profile, figures, folder / f"decode-{profile}.png"))
@@ -101,12 +101,32 @@ def _over_decode(profile: str, figures: dict[str, Any], path: Path) -> Path:
     return _saved(figure, panels, "times as fast as base+decode", path)
 
 
+def _load(found: dict[str, Any], path: Path) -> Path:
+    """A panel a server, a colour an acceptance: with the gate, and always drafting."""
+    figure = _figure(4.5)
+    figure.suptitle("Simulated: many questions at once, with the gate and without", x=0.02, ha="left", fontsize=11)
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for axes, (server, counts) in zip(panels, found.items(), strict=True):
+        numbers = [count for count in counts if count.isdigit()]
+        for acceptance, (color, marker) in zip(counts[numbers[0]], _MODE_LOOKS.values(), strict=False):
+            for name, look in (("auto", "-"), ("always", ":")):
+                ratios = [counts[count][acceptance][name] for count in numbers]
+                label = f"{acceptance} % accepted, {'with the gate' if name == 'auto' else 'always drafting'}"
+                axes.plot([*map(int, numbers)], ratios, f"{marker}{look}", color=color, label=label)
+        axes.axhline(1, color="#666666", lw=0.8, ls=":")
+        axes.set(title=f"{server.replace('_', '-')} server", xlabel="questions at once", xscale="log")
+        axes.set_xticks([*map(int, numbers)], numbers)
+        axes.minorticks_off()
+        _bare(axes)
+    return _saved(figure, panels, "times as fast as base only", path)
+
+
 def _saved(figure: Figure, panels: Sequence[Axes], measure: str, path: Path) -> Path:
     """Written with what its panels have in common: the axis of what was measured, and a legend."""
     panels[0].set_ylabel(measure)
     panels[0].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
     figure.savefig(path)
     return path
 

@@ -24,6 +24,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
     for profile, rows in figures["sweep"].items():
         console.print(_swept(profile, rows))
     console.print(_at_once(figures["concurrent"]))
+    console.print(_load(figures["load"]))
     console.print(_own(figures["own_ms"]))
 
 
@@ -97,6 +98,20 @@ def _at_once(found: dict[str, Any]) -> RenderableType:
                     f"{it['throughput_ratio']:.2f}",
                     f"{it['client_cpu_ms_per_step']:.2f}",
                 )
+    return table
+
+
+def _load(found: dict[str, Any]) -> RenderableType:
+    table = Table(
+        *("server", "questions", "accepted", "with the gate", "always drafting"),
+        title="simulated: many questions at once, × as many to base only",
+        caption="wave: a load that rises and falls",
+    )
+    for server, counts in found.items():
+        for count, cells in counts.items():
+            for acceptance, it in cells.items():
+                ratios = (f"{it[name]:.2f}" for name in ("auto", "always"))
+                table.add_row(server.replace("_", "-"), count, f"{acceptance} %", *ratios)
     return table
 
 

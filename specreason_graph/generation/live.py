@@ -42,7 +42,7 @@ class LiveRun:
     """Preset and models that the openings are of: a resumed run may name others."""
     cues: dict[tuple[Role, str], list[int]] = field(default_factory=dict)
     """What asks for the answer, where that is the run's own: a schema."""
-    reencoded: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    reencoded: dict[str, list[int]] = field(default_factory=dict)
     """Steps that were kept while the draft was gone, in its tokens, by their texts."""
 
     listening: WeakSet[object] = field(default_factory=WeakSet)

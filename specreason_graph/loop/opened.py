@@ -19,7 +19,7 @@ from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
 from specreason_graph.loop.messages import Telling, reply_id
-from specreason_graph.loop.reached import cards, render, with_draft_ids
+from specreason_graph.loop.reached import cards, read_by_both, render
 from specreason_graph.loop.reply import Answer, answers_in_last_step, reply
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared, undecided
@@ -133,8 +133,8 @@ async def _open(
     alone = await render(pair, state["messages"], preset, settings, live, found)
     if alone:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})
-    same_tokenizer = alone or await pair.same_tokenizer()
-    steps = so_far.steps if same_tokenizer else await with_draft_ids(pair, live, so_far.steps)
+    steps = so_far.steps
+    same_tokenizer, steps = (True, steps) if alone else await read_by_both(pair, live, steps, settings)
     told = ("base",) if alone else ROLES
     openings: dict[str, str] = {role: live.openings[role].hash for role in told}
     before = so_far.identity["openings"]

@@ -85,14 +85,25 @@ async def render(
     return alone
 
 
-async def with_draft_ids(pair: Pair, live: LiveRun, steps: list[Step]) -> list[Step]:
-    """The steps as a draft of another tokenizer reads them, those included that were kept while it was gone."""
-    found = []
-    for step in steps:
-        if "draft" not in step["ids"]:
-            key = ("draft", step["text"])
-            if key not in live.reencoded:
-                live.reencoded[key] = (await encode_step(pair.draft, step["text"])).ids
-            step = Step(**{**step, "ids": {**step["ids"], "draft": live.reencoded[key]}})
-        found.append(step)
-    return found
+async def read_by_both(pair: Pair, live: LiveRun, steps: list[Step], settings: Settings) -> tuple[bool, list[Step]]:
+    """Whether both models read one text as the same ids; and the steps in a form that both can go on behind.
+
+    Steps that were kept while a draft of another tokenizer was gone are encoded for it now. Where that fails, it is
+    still gone, and base's ids are all that is needed.
+    """
+    try:
+        if await pair.same_tokenizer():
+            return True, steps
+        return False, [await _with_draft_ids(pair, live, step) for step in steps]
+    except EndpointError as error:
+        if not is_gone(error, settings):
+            raise
+        return True, steps
+
+
+async def _with_draft_ids(pair: Pair, live: LiveRun, step: Step) -> Step:
+    if "draft" in step["ids"]:
+        return step
+    if step["text"] not in live.reencoded:
+        live.reencoded[step["text"]] = (await encode_step(pair.draft, step["text"])).ids
+    return Step(**{**step, "ids": {**step["ids"], "draft": live.reencoded[step["text"]]}})

@@ -5,18 +5,28 @@ from __future__ import annotations
 import time
 from typing import cast
 
+from specreason_graph.contract.errors import EndpointError
 from specreason_graph.contract.state import Evidence, Pending, Source, Step, Verdict, WrittenStep
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.judging.scoring import Decision
+from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.run import Run
 
 
 async def ids_of(run: Run, text: str, base: list[int]) -> dict[str, list[int]]:
-    """A step that the draft did not write, as the ledgers hold it; `base` are its ids there."""
+    """A step that the draft did not write, as the ledgers hold it; `base` are its ids there.
+
+    Those of a draft that is gone are found when it is back.
+    """
     if run.same_tokenizer:
         return {"base": base}
-    return {"base": base, "draft": (await encode_step(run.pair.draft, text)).ids}
+    try:
+        return {"base": base, "draft": (await encode_step(run.pair.draft, text)).ids}
+    except EndpointError as error:
+        if not is_gone(error, run.settings):
+            raise
+        return {"base": base}
 
 
 def verdict_on(evidence: Evidence, decision: Decision, request: Usage, began: float) -> Verdict:
