@@ -83,7 +83,7 @@ def bench(
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
     catalog = builtin().extended(policies=policies)
-    with serve(slots=concurrency) as config, stoppable(out):
+    with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency, decode_url))
     settings_of_run, records = read_journal(out)
     report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
@@ -91,11 +91,12 @@ def bench(
         _plot(report, plots)
     if as_json:
         print(json.dumps(report))
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
-    console.print(bench_table(report))
-    for line in report_lines(report):
-        console.print(line)
+    else:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
+        console.print(bench_table(report))
+        for line in report_lines(report):
+            console.print(line)
+    leave()
 
 
 async def _run(
@@ -122,10 +123,10 @@ async def _run(
             "threshold": policy.threshold,
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
         }
-        journal = Journal(out, {**await about(pair, preset, settings, problems), **judging})
-        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
-        with counting("problems x arms", len(todo)) as done:
-            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+        with Journal(out, {**await about(pair, preset, settings, problems), **judging}) as journal:
+            todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
+            with counting("problems x arms", len(todo)) as done:
+                await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
 
 
 def _decoder(

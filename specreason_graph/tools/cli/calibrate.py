@@ -67,8 +67,9 @@ def calibrate_command(
     """
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
-    with serve(slots=concurrency) as config, stoppable(out):
+    with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_collect(config, catalog, settings, judges, problems, todo, out, concurrency))
+    leave()  # a policy that is fitted on a part could stand in the place of a better one
     made_with, records = read_journal(out)
     ids = {problem.id for problem in todo}
     chains = cast(Sequence[Chain], [record for record in records if record["problem"] in ids])
@@ -106,12 +107,12 @@ async def _collect(
     async with Pair(config) as pair:
         preset = await preset_of(pair, settings, catalog)
         asked = {"judges": [judge.model_dump() for judge in judges]}
-        journal = Journal(out, {**await about(pair, preset, settings, problems), **asked})
-        known = {record["problem"] for record in journal.records()}
-        todo = [problem for problem in todo if problem.id not in known]
-        with counting("problems", len(todo)) as done:
-            chains = Chains(pair, catalog, settings, judges)
-            await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
+        with Journal(out, {**await about(pair, preset, settings, problems), **asked}) as journal:
+            known = {record["problem"] for record in journal.records()}
+            todo = [problem for problem in todo if problem.id not in known]
+            with counting("problems", len(todo)) as done:
+                chains = Chains(pair, catalog, settings, judges)
+                await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
 
 
 def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: Path) -> bool:
@@ -139,7 +140,7 @@ def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: P
         ),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(policy.model_dump_json(indent=1) + "\n")
+    path.write_text(policy.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return True
 
 

@@ -148,7 +148,8 @@ def _environment(pair: PairConfig) -> dict[str, str]:
 def _written(path: Path, text: str) -> Iterator[None]:
     """A file that only its owner can read, and only while the servers are there."""
     try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as file:  # 0600, as mkstemp makes it
+        # 0600, as mkstemp makes it
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.") as file:
             file.write(text)
             file.flush()
             os.link(file.name, path)  # there at once with all that is in it, and never in another file's place

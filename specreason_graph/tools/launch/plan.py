@@ -131,9 +131,9 @@ def known_pairs() -> list[str]:
 
 def _table(source: str) -> dict[str, object]:
     if source in known_pairs():
-        return tomllib.loads((_PAIRS / f"{source}.toml").read_text())
+        return tomllib.loads((_PAIRS / f"{source}.toml").read_text(encoding="utf-8"))
     try:
-        return tomllib.loads(Path(source).read_text())
+        return tomllib.loads(Path(source).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no pair or file {source!r}; known pairs: {', '.join(known_pairs())}") from None
     except (OSError, ValueError) as error:
