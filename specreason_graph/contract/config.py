@@ -40,6 +40,13 @@ class EndpointConfig(BaseModel):
     timeout: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="Seconds to wait for the server's next bytes"
     )
+    patience: float = Field(
+        default=10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds in which a request is tried again where the server is busy (408, 429, 503), its gateway "
+        "does not reach it (502, 504) or connections drop; a `Retry-After` is waited for within them; 0 tries once",
+    )
     connections: int = Field(
         default=256, ge=4, description="Connections to a server at most; further requests wait for one"
     )
@@ -117,6 +124,9 @@ class Environment(BaseSettings):
     timeout: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="Seconds to wait for a server's next bytes"
     )
+    patience: float = Field(
+        default=10.0, ge=0, allow_inf_nan=False, description="Seconds in which a request is tried again"
+    )
     dialect: Dialect = Field(default="vllm", description="What both servers are")
     preset: str | None = Field(default=None, description="Preset of the pair")
     pairs: dict[str, PairConfig] = Field(default_factory=dict, description="More pairs by name, as JSON")
@@ -144,7 +154,7 @@ class Environment(BaseSettings):
             raise ConfigError("set both SPECREASON_BASE_URL and SPECREASON_DRAFT_URL, or neither")
         if self.base_url is None or self.draft_url is None:
             return self.pairs
-        shared = {"timeout": self.timeout, "dialect": self.dialect}
+        shared = {"timeout": self.timeout, "patience": self.patience, "dialect": self.dialect}
         return {
             **self.pairs,
             "default": checked(
