@@ -121,6 +121,18 @@ class Ceilings:
         ceiling = self.own.get(key or "", self.every)
         return ceiling if ceiling.hedges is not None else ceiling.model_copy(update={"hedges": defaults.hedges})
 
+    def check(self, defaults: Settings) -> None:
+        """Look at what becomes of the gateway's own settings under each.
+
+        Raises:
+            ConfigError: they can't work together.
+        """
+        for ceiling in (self.every, *self.own.values()):
+            try:
+                checked(Settings, {**defaults.model_dump(), **ceiling.lowered(defaults.model_dump())})
+            except ConfigError as error:
+                raise ConfigError(f"ceilings: {error}") from None
+
 
 def _above(value: float | None, most: float) -> bool:
     return value is None or value > most

@@ -15,7 +15,7 @@ from specreason_graph.use.gateway.service import Gateway
 from specreason_graph.use.gateway.spans import request_span
 
 PROBES = ("/health", "/ready", "/metrics")
-"""What machines ask again and again; none of it is a line in the log."""
+"""What machines ask again and again; none of it is a line in the log, and no browser's preflight is."""
 _METRICS = "/metrics"
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 _ID = b"x-request-id"
@@ -33,7 +33,7 @@ class Accounts:
         if scope["type"] != "http":
             return
         headers = _headers(scope)
-        probe = scope["path"] in PROBES
+        probe = scope["path"] in PROBES or "access-control-request-method" in headers
         method = scope["method"] if scope["method"] in _METHODS else "other"
         with request_span(f"{method} gateway", headers) as span:
             account = Account(request_id(headers.get("x-request-id", "")), method, span)

@@ -207,7 +207,8 @@ async def opened(
         raise ConfigError(f"served_name: {name!r} is the name of another pair; take a different one")
     async with AsyncExitStack() as stack:
         pairs = {pair: await stack.enter_async_context(Pair(config)) for pair, config in configs.items()}
-        chosen = settings or Settings()
+        chosen, bounds = settings or Settings(), ceilings or Ceilings()
+        bounds.check(chosen)
         await check_settings(pairs, chosen, policies)
         model = ChatSpecReason(pairs=pairs, policies=policies)
         runs = Jobs(at_once, waiting)
@@ -216,7 +217,7 @@ async def opened(
             name=name,
             keys=keys,
             settings=chosen,
-            ceilings=ceilings or Ceilings(),
+            ceilings=bounds,
             pairs=pairs,
             model=model,
             jobs=runs,
