@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import aiohttp
@@ -30,6 +31,9 @@ _OVERFLOW = re.compile(
     r"maximum (context|model) length|context (size|length)|exceed_context|max_model_len|max_tokens must be at least",
     re.IGNORECASE,
 )
+
+told_failures: ContextVar[Callable[[EndpointError], None] | None] = ContextVar("specreason_told_failures", default=None)
+"""Is told each failed try of its context, those too that another try, another replica or the run itself makes good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class Failures:
         try:
             yield
             return
-        except EndpointError:  # some are errors of connection, too
+        except EndpointError as failed:  # some are errors of connection, too
+            _tell(failed)
             raise
         except aiohttp.ConnectionTimeoutError:
             error = EndpointUnreachable(
@@ -92,7 +97,14 @@ class Failures:
                 f"{self._name} can't be reached: {self.redacted(str(broken)) or type(broken).__name__}"
                 " (is the server up, and base_url right?)"
             )
+        _tell(error)
         raise error
+
+
+def _tell(error: EndpointError) -> None:
+    listener = told_failures.get()
+    if listener is not None:
+        listener(error)
 
 
 def _message(body: str) -> str:

@@ -55,7 +55,9 @@ class Account:
     ended: list[str] = field(default_factory=list)
     """Why the reasoning of each ended."""
     faults: list[str] = field(default_factory=list)
-    """Roles of the model servers that failed it."""
+    """Roles of the model servers, one a try that failed; most are made good."""
+    failed: bool = False
+    """Whether such a failure ended it."""
     status: int | None = None
     code: str | None = None
     seconds: float = 0.0
@@ -82,16 +84,25 @@ class Account:
             self.usage.append(figures["usage"])
             self.ended.append(figures["ended"])
 
+    def fault(self, error: EndpointError) -> None:
+        """A try failed, which need not be the end of the request."""
+        self.faults.append(role_of(error) or "unknown")
+        self._upstream(logging.WARNING, "upstream_fault", error)
+
     def refused(self, error: Exception) -> Refusal:
         """What the client is told of an error; of a server's failure, the log is told the rest."""
         told = refusal(error, self.id)
         self.code = told.code
         if isinstance(error, EndpointError) and told.status >= 500:
-            role = role_of(error) or "unknown"
-            self.faults.append(role)
-            what = {"role": role, "error": type(error).__name__, "message": str(error)}
-            logger.error("upstream_failure", extra={"fields": {"id": self.id, "pair": self.pair, **what}})
+            self.failed = True
+            if (role := role_of(error) or "unknown") not in self.faults:  # of an answer that could not be read
+                self.faults.append(role)
+            self._upstream(logging.ERROR, "upstream_failure", error)
         return told
+
+    def _upstream(self, level: int, event: str, error: EndpointError) -> None:
+        what = {"role": role_of(error), "error": type(error).__name__, "message": str(error)}
+        logger.log(level, event, extra={"fields": {"id": self.id, "pair": self.pair, **what}})
 
     def outcome(self, *, left: bool) -> Outcome:
         """How it ended; `left`: the client did not wait for that."""
@@ -99,7 +110,7 @@ class Account:
             return "left"
         if self.code in _BY_CODE:
             return _BY_CODE[self.code]
-        if self.faults:
+        if self.failed:
             return "failed"
         if self.status is None or self.status >= 500:
             return "error"
@@ -132,7 +143,7 @@ class Account:
             "route": route,
             "status": self.status,
             "outcome": outcome,
-            "code": self.code,
+            "code": None if left else self.code,
             "pair": self.pair,
             "stream": self.streamed,
             "samples": self.samples,
@@ -142,6 +153,7 @@ class Account:
             "accepted": accepted,
             "acceptance_rate": accepted / judged if judged else None,
             "ended": self.ended,
+            "faults": dict(Counter(self.faults)),
             "seconds": round(self.seconds, 4),
             "first_piece_seconds": _rounded(self.first),
             "queued_seconds": _rounded(self.waited),

@@ -52,7 +52,7 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._faults = Counter(
-            "specreason_upstream_faults", "Requests that a model server failed", ["role"], registry=registry
+            "specreason_upstream_faults", "Tries of requests to a model server that failed", ["role"], registry=registry
         )
         for role in ("base", "draft"):
             self._faults.labels(role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from specreason_graph.contract.errors import (
     ConfigError,
     ContextOverflow,
+    EndpointBusy,
     EndpointError,
     EndpointTimeout,
     EndpointUnreachable,
@@ -19,7 +21,7 @@ from specreason_graph.contract.errors import (
 )
 from specreason_graph.contract.settings import ROLES, Role, Settings
 
-_RETRY_AFTER = "5"
+_RETRY_AFTER = 5
 """Seconds; a run takes some, and clients of OpenAI's double them on their own."""
 
 _PARAMS = {"messages", *Settings.model_fields}
@@ -33,9 +35,19 @@ _ADDRESS = re.compile(r" ?\bhttps?://\S*[^\s,;:.'\"()]")
 class Refusal(Exception):
     """A request that gets no answer."""
 
-    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """`retry_after` in seconds; a 503 has some in any case."""
         super().__init__(message)
         self.status = status
+        self._retry_after = retry_after
         self.code = code
         self._error = {
             "message": message,
@@ -55,7 +67,8 @@ class Refusal(Exception):
         if self.status == 401:
             return {"WWW-Authenticate": "Bearer"}
         leave = {"Connection": "close"} if self.code == "stopping" else {}  # and ask whoever takes over
-        return {"Retry-After": _RETRY_AFTER, **leave} if self.status == 503 else {}
+        seconds = _RETRY_AFTER if self._retry_after is None else max(1, math.ceil(self._retry_after))
+        return {"Retry-After": str(seconds), **leave} if self.status == 503 else {}
 
 
 def stopping() -> Refusal:
@@ -83,8 +96,12 @@ def refusal(error: Exception, request: str) -> Refusal:
             return Refusal(400, said, param="messages", code="context_length_exceeded")
         case ConfigError():
             return Refusal(400, message, param=_param(message))
+        case EndpointBusy():
+            said = f"the {_whose(error)} is busy (request {request})"
+            return Refusal(503, said, code="model_busy", retry_after=error.retry_after)
         case EndpointUnreachable():
-            return Refusal(503, f"the {_whose(error)} can't be reached (request {request})", code="model_unreachable")
+            said = f"the {_whose(error)} can't be reached (request {request})"
+            return Refusal(503, said, code="model_unreachable", retry_after=error.retry_after)
         case EndpointTimeout():
             return Refusal(504, f"the {_whose(error)} took too long (request {request})", code="model_timeout")
         case EndpointError():

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.errors import ConfigError, EndpointError
 from specreason_graph.contract.settings import Settings
+from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.judging.policy import FittedPolicy
 from specreason_graph.models.conversation import REASONING, last_question
 from specreason_graph.models.pair import Pair
@@ -163,9 +164,10 @@ class Gateway:
 
 
 def _begin(account: Account) -> None:
-    """Note that a sample has its place, and have its steps told; the context is its own task's."""
+    """Note that a sample has its place, and have its steps and faults told; the context is its own task's."""
     account.placed()
     told_steps.set(account.step)
+    told_failures.set(account.fault)
 
 
 def _of_choice(settings: Settings, index: int) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from specreason_graph import ConfigError, EndpointConfig, PairConfig, Settings
-from specreason_graph.contract.errors import ContextOverflow, EndpointFailed, EndpointTimeout, EndpointUnreachable
+from specreason_graph.contract.errors import (
+    ContextOverflow,
+    EndpointBusy,
+    EndpointFailed,
+    EndpointTimeout,
+    EndpointUnreachable,
+)
 from specreason_graph.testing import Fault, scripted_pair
 from specreason_graph.use.gateway import Keys, opened, readiness
 from specreason_graph.use.gateway.log import JsonLines
@@ -101,7 +107,7 @@ async def test_each_way_to_end_has_its_outcome(caplog: pytest.LogCaptureFixture)
         ("refused", None, "tester"),
         ("busy", "overloaded", "tester"),
         ("ok", None, "tester"),
-        ("left", "stopping", "tester"),
+        ("left", None, "tester"),
         ("stopping", "stopping", "tester"),
     ]
     assert "who" not in json.dumps(lines(caplog))
@@ -134,13 +140,31 @@ async def test_a_server_s_failure_is_told_by_its_role_and_the_rest_is_in_the_log
     assert "secret-host-17" in failure["message"]
     assert any(address in failure["message"] for address in addresses)
     assert [line["outcome"] for line in lines(caplog)][:1] == ["failed"]
-    assert f'specreason_upstream_faults_total{{role="{role}"}} 1.0' in metrics
+    assert lines(caplog)[0]["faults"][role] >= 1
+    assert f'specreason_upstream_faults_total{{role="{role}"}} 0.0' not in metrics
+
+
+async def test_a_fault_that_was_made_good_is_seen_by_the_operator_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with served() as it, it.http as http:
+        it.servers.draft.fail(Fault("status", status=503, message="secret-host-17"), times=2)
+        reply = await http.post("/v1/chat/completions", json=asking(), headers={"X-Request-ID": "mine"})
+        assert (reply.status_code, "secret-host" in reply.text) == (200, False)
+        await until(lambda: lines(caplog))
+        metrics = (await http.get("/metrics")).text
+    faults = lines(caplog, "upstream_fault")
+    assert [(it["id"], it["role"], it["error"], it["level"]) for it in faults] == [
+        ("mine", "draft", "EndpointBusy", "warning")
+    ] * 2
+    [line] = lines(caplog)
+    assert (line["outcome"], line["faults"]) == ("ok", {"draft": 2})
+    assert 'specreason_upstream_faults_total{role="draft"} 2.0' in metrics
 
 
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [
         (EndpointFailed("draft endpoint http://h:1/x answered 500: /srv", 500), 502, "the draft model failed"),
+        (EndpointBusy("draft endpoint http://h:1 answered 429: x", 429), 503, "the draft model is busy"),
         (EndpointUnreachable("base endpoint http://h:1 can't; base endpoint http://g:2"), 503, "the base model can't"),
         (EndpointTimeout("something new"), 504, "the model took too long"),
         (ContextOverflow("base endpoint http://h:1 answered 400: 9 > 8"), 400, "more than the base model's context"),
