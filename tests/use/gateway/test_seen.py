@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from specreason_graph.contract.errors import (
     EndpointUnreachable,
 )
 from specreason_graph.testing import Fault, scripted_pair
-from specreason_graph.use.gateway import Keys, opened, readiness
+from specreason_graph.use.gateway import Ceilings, Keys, opened, readiness
 from specreason_graph.use.gateway.log import JsonLines
 from specreason_graph.use.gateway.refusal import refusal
 
@@ -278,3 +280,37 @@ async def test_a_second_pair_that_can_not_work_is_named_and_one_that_is_down_is_
                 pass
         async with opened({"default": servers.config, "down": PairConfig(base=nobody, draft=nobody)}, keys=keys) as it:
             assert [card["id"] for card in await it.cards()] == ["specreason"]
+
+
+async def test_the_dashboard_and_the_page_name_metrics_that_are_there() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    async with served() as it, it.http as http:
+        await http.post("/v1/chat/completions", json=asking())
+        there = (await http.get("/metrics")).text
+    names = set(re.findall(r"specreason_\w+", there))
+    named = [expression["expr"] for panel in dashboard(docs) for expression in panel["targets"]]
+    page = (docs / "operations.md").read_text()
+    for name in re.findall(r"specreason_\w+", " ".join(named)) + re.findall(r"`(specreason_\w+?)[{`]", page):
+        assert name in names, name
+
+
+def dashboard(docs: Path) -> list[dict[str, Any]]:
+    panels: list[dict[str, Any]] = json.loads((docs / "grafana.json").read_text())["panels"]
+    return panels
+
+
+async def test_a_request_s_line_in_the_docs_has_the_fields_of_a_real_one(caplog: pytest.LogCaptureFixture) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    [shown] = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    async with served() as it, it.http as http:
+        await http.post("/v1/chat/completions", json=asking())
+        await until(lambda: lines(caplog))
+    [line] = lines(caplog)
+    assert line.keys() == json.loads(shown).keys()
+
+
+def test_the_ceilings_in_the_docs_are_ceilings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    [shown] = re.findall(r"```toml\n(\[every.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "ceilings.toml").write_text(shown)
+    assert Ceilings.of_file(tmp_path / "ceilings.toml").of("batch", Settings()).n == 8
