@@ -64,7 +64,7 @@ def test_which_settings_a_request_may_name_is_the_operator_s_word() -> None:
 @pytest.mark.parametrize("name", ["hedge", "look_ahead"])
 def test_what_was_turned_off_stays_off(name: str) -> None:
     """Guards servers without room for it: `--no-hedge` was undone by any request."""
-    without = Settings(**{name: False})  # type: ignore[arg-type]
+    without = Settings(**{name: False})
     for value in (True, None):
         with pytest.raises(Refusal, match=f"^{name}: turned off at this gateway"):
             chosen(Ceiling(), without, specreason={name: value})
