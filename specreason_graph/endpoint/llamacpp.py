@@ -100,7 +100,10 @@ class LlamaCppEndpoint:
                         "start llama-server with --no-prefill-assistant"
                     )
             tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-            return list(tokens["tokens"])
+            ids = [int(token) for token in tokens["tokens"]]
+        if not ids:
+            raise self._http.malformed("/tokenize: `tokens` is empty")
+        return ids
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`/tokenize` with the bytes of each piece."""
@@ -109,6 +112,8 @@ class LlamaCppEndpoint:
             tokens = (await self._http.post("/tokenize", body))["tokens"]
             widths = [len(t["piece"].encode() if isinstance(t["piece"], str) else t["piece"]) for t in tokens]
             encoded = Encoded([int(token["id"]) for token in tokens], sliced(text, widths))
+        if text and not encoded.ids:
+            raise self._http.malformed("/tokenize: `tokens` is empty")
         self._spelling.learn(encoded.ids, encoded.texts)
         return encoded
 

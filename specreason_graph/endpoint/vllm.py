@@ -224,4 +224,6 @@ class VllmEndpoint:
         ids = required(self._http, "/tokenize", answer, "tokens", list)
         if not all(isinstance(token, int) for token in ids):
             raise self._http.malformed("/tokenize: `tokens` holds what is no id")
+        if not ids and body.get("prompt") != "":
+            raise self._http.malformed("/tokenize: `tokens` is empty")
         return ids, optional(self._http, "/tokenize", answer, "token_strs", list) or []
