@@ -63,8 +63,8 @@ class Ceiling(BaseModel):
         """
         for name, most in self._numbers:
             if name in chosen and _above(value := getattr(of, name), most):
-                said = "no bound" if value is None else f"{value:g}"
-                raise _no(name, f"{said} is above this gateway's ceiling of {most:g}; ask for less")
+                said = "no bound" if value is None else value
+                raise _no(name, f"{said} is above this gateway's ceiling of {most}; ask for less")
         for name in chosen:
             if self.settings is not None and name in Settings.model_fields and name not in self.settings:
                 may = ", ".join(self.settings) or "none"

@@ -16,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+_MOST_WAITING = 2048
 _MOST_FILES = 65536  # a hard limit may be "unlimited", which nothing can be raised to
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
@@ -39,6 +40,11 @@ class Limits:
     def most_connections(self) -> int:
         """How many there may be, by the limits of the process."""
         return max(1, min(self.connections, _files() // 2))
+
+    @property
+    def backlog(self) -> int:
+        """How many may wait to be taken; asyncio takes so many at once before it looks at any of them."""
+        return max(8, min(_MOST_WAITING, _files() // 8))
 
 
 class Connections(ServerState):

@@ -43,6 +43,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, jobs: Jobs, limits: Limits | None = None, *, drain: float = 0.0) -> None:
         """Take over what the process may open; `drain` in seconds."""
         raise_file_limit()
+        limits = limits or Limits()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -52,10 +53,11 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                backlog=limits.backlog,
                 timeout_graceful_shutdown=_GRACE,
             )
         )
-        self.server_state = Connections(limits or Limits())
+        self.server_state = Connections(limits)
         self._jobs = jobs
         self._drain = drain
         self._hurry = asyncio.Event()

@@ -29,9 +29,9 @@ def chosen(ceiling: Ceiling = LOW, defaults: Settings | None = None, **body: Any
         ({"reasoning_budget": 1001}, "reasoning_budget: 1001 is above this gateway's ceiling of 1000"),
         ({"answer_budget": 101}, "answer_budget: 101 is above"),
         ({"max_steps": 11}, "max_steps: 11 is above"),
-        ({"hedges": 10**6}, "hedges: 1e+06 is above this gateway's ceiling of 4"),
-        ({"deadline": 61}, "deadline: 61 is above"),
-        ({"deadline": None}, "deadline: no bound is above this gateway's ceiling of 60"),
+        ({"hedges": 10**6}, "hedges: 1000000 is above this gateway's ceiling of 4"),
+        ({"deadline": 61}, "deadline: 61.0 is above"),
+        ({"deadline": None}, "deadline: no bound is above this gateway's ceiling of 60.0"),
     ],
 )
 def test_what_a_request_chooses_above_its_ceiling_is_refused_by_name(settings: dict[str, Any], says: str) -> None:

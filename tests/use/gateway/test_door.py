@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -121,6 +122,18 @@ async def test_at_the_bound_silent_connections_make_room_and_lock_nobody_out(con
             raw.say(POST)
         assert (await http.get("/health")).status_code == 200
         assert len(it.server.server_state.connections) <= 4
+
+
+def test_connections_and_those_that_wait_for_one_leave_files_to_open() -> None:
+    """Guards the log: asyncio takes a whole backlog before it looks at one, with a line for each that is too many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+    try:
+        limits = Limits()
+        assert (limits.most_connections, limits.backlog) == (200, 50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert Limits(connections=7).most_connections == 7
 
 
 async def test_where_all_connections_have_asked_another_is_told_so(connect: Connect) -> None:
