@@ -76,7 +76,7 @@ def serve_command(
         if made_up:
             raise ConfigError(f"host: {host} can be reached from the network; give --gateway-keys or {_KEY_VARIABLE}")
         console.print(f"{host} can be reached from the network, and nothing is encrypted", style="yellow")
-    keys = Keys.of_file(gateway_keys) if gateway_keys else Keys({"default": SecretStr(made_up or gateway_key or "")})
+    keys = Keys(gateway_keys or {"default": SecretStr(made_up or gateway_key or "")})
     limits = Limits(head_timeout, body_timeout, int(body_limit * 2**20), connections)
     bounds = Ceilings.of_file(ceilings) if ceilings else None
     origins = [_origin(origin) for origin in allow_origin]

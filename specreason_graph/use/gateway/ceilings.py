@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from specreason_graph.contract.errors import ConfigError, checked
 from specreason_graph.contract.settings import MAX_STEPS, Settings
+from specreason_graph.contract.small_files import small_text
 from specreason_graph.use.gateway.refusal import Refusal
 
 MOST_SAMPLES = 8
@@ -103,7 +104,7 @@ class Ceilings:
             ConfigError: it can't be read, or something in it is no ceiling.
         """
         try:
-            tables = tomllib.loads(file.read_text(encoding="utf-8"))
+            tables = tomllib.loads(small_text(file))
         except (OSError, ValueError) as error:
             raise ConfigError(f"ceilings: can't read {file} ({error})") from None
         if unknown := tables.keys() - {"every", "key"}:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from specreason_graph.use.gateway import log
 from specreason_graph.use.gateway.account import Account, request_id
-from specreason_graph.use.gateway.refusal import Refusal
+from specreason_graph.use.gateway.refusal import Refusal, stopping
 from specreason_graph.use.gateway.service import Gateway
 from specreason_graph.use.gateway.spans import request_span
 
@@ -102,6 +102,8 @@ class Door:
             if account.key is None:
                 said = "the gateway's key is missing or wrong: send it as a bearer token"
                 raise Refusal(401, said, code="invalid_api_key")
+            if self._gateway.jobs.draining and scope["method"] == "POST":
+                raise stopping()
         size = headers.get("content-length", "0")
         if not size.isdecimal() or int(size) > self._body_bytes:
             raise self._too_large()

@@ -10,11 +10,11 @@ import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 from pydantic import SecretStr
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.small_files import small_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -25,31 +25,22 @@ logger = logging.getLogger(__name__)
 
 
 class Keys:
-    """Keys and their names; only digests are kept.
+    """Keys by name, or a file with one `name: key` a line; only digests are kept.
+
+    A name may have several keys in a file, so that one can replace another. The file is looked at again while requests
+    come. One that can't be read then leaves the keys as they were.
 
     Raises:
-        ConfigError: a key or a name can't be used, or there is none; no message holds a key.
+        ConfigError: a key or a name can't be used, there is none, or the file can't be read; no message holds a key.
     """
 
-    def __init__(self, keys: Mapping[str, SecretStr]) -> None:
-        self._names = _digests([(name, key.get_secret_value()) for name, key in keys.items()])
-        self._file: Path | None = None
-        self._seen: object = None
-        self._looked = 0.0
-
-    @classmethod
-    def of_file(cls, file: Path) -> Self:
-        """Those of a file with one `name: key` a line; a name may have several, so that one can replace another.
-
-        The file is looked at again while requests come. One that can't be read then leaves the keys as they were.
-
-        Raises:
-            ConfigError: it can't be read, or a line is none of these.
-        """
-        keys = cls.__new__(cls)
-        keys._file, keys._looked = file, time.monotonic()
-        keys._seen, keys._names = _version(file), _read(file)
-        return keys
+    def __init__(self, source: Mapping[str, SecretStr] | Path) -> None:
+        self._file = source if isinstance(source, Path) else None
+        self._looked = time.monotonic()
+        if isinstance(source, Path):
+            self._seen, self._names = _version(source), _read(source)
+        else:
+            self._names = _digests([(name, key.get_secret_value()) for name, key in source.items()])
 
     def name_of(self, key: str) -> str | None:
         """Whose key it is; None for nobody's. All are compared, in the same time for each."""
@@ -84,7 +75,7 @@ def _version(file: Path) -> object:
 
 def _read(file: Path) -> dict[bytes, str]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = small_text(file).splitlines()
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"gateway_keys: can't read {file} ({type(error).__name__})") from None
     keys = []

@@ -41,7 +41,7 @@ def test_a_key_that_no_client_could_send_is_refused_and_not_told(key: str) -> No
 def test_a_file_has_names_comments_and_two_keys_of_one_name(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("# ours\n\nalice: sk-a\n bob :  sk-b\nalice: sk-a2\n")
-    known = Keys.of_file(file)
+    known = Keys(file)
     assert [known.name_of(key) for key in ("sk-a", "sk-a2", "sk-b", "# ours")] == ["alice", "alice", "bob", None]
 
 
@@ -59,10 +59,10 @@ def test_a_file_that_is_none_is_told_by_its_line_and_never_by_a_key(text: str, s
     file = tmp_path / "keys"
     file.write_text(text)
     with pytest.raises(ConfigError, match=f"^gateway_keys: .*{says}") as caught:
-        Keys.of_file(file)
+        Keys(file)
     assert "sk-secret" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"^gateway_keys: can't read .*FileNotFoundError"):
-        Keys.of_file(tmp_path / "none")
+        Keys(tmp_path / "none")
 
 
 def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
@@ -71,7 +71,7 @@ def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
     monkeypatch.setattr(keys, "_LOOK_AGAIN", -1.0)
     file = tmp_path / "keys"
     file.write_text("alice: sk-a\n")
-    known = Keys.of_file(file)
+    known = Keys(file)
     (tmp_path / "next").write_text("bob: sk-b\n")
     os.replace(tmp_path / "next", file)
     assert (known.name_of("sk-a"), known.name_of("sk-b")) == (None, "bob")
