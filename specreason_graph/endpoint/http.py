@@ -196,6 +196,8 @@ class Http:
         try:
             return json.loads(raw)
         except (ValueError, RecursionError):
+            if raw.lstrip()[:1] in (b"{", b"[") and raw.rstrip()[-1:] not in (b"}", b"]"):
+                raise TruncatedResponse(f"{self.name}: the answer broke off inside its JSON") from None
             raise self.malformed(
                 f"answered {self._failures.redacted(raw[:80].decode(errors='replace'))!r}, not JSON"
             ) from None

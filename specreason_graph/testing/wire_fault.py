@@ -9,13 +9,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
-OddDocument = Literal[
-    "no_logprobs", "null_logprobs", "nan_logprobs", "infinite_logprobs", "empty_choices", "wrong_json"
+WireFaultKind = Literal[
+    "refuse",
+    "reset",
+    "stall",
+    "drip",
+    "truncate",
+    "garbage",
+    "html",
+    "status",
+    "vanish",
+    "no_logprobs",
+    "null_logprobs",
+    "nan_logprobs",
+    "infinite_logprobs",
+    "empty_choices",
+    "wrong_json",
 ]
-WireFaultKind = (
-    Literal["refuse", "reset", "stall", "drip", "truncate", "garbage", "html", "status", "vanish"] | OddDocument
-)
-KINDS: tuple[str, ...] = tuple(kind for part in get_args(WireFaultKind) for kind in get_args(part))
+KINDS: tuple[WireFaultKind, ...] = get_args(WireFaultKind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ WITHOUT = {"/tokenize": OF_LOGPROBS, "/detokenize": (*OF_LOGPROBS, "empty_choice
 _Answer = TypeVar("_Answer")
 
 IN_STREAMS: tuple[WireFaultKind, ...] = ("reset", "stall", "truncate", "garbage", "status", "vanish")
-FAULTS = [*map(WireFault, KINDS), *(WireFault(kind, after=3) for kind in IN_STREAMS)]
+FAULTS = [*(WireFault(kind) for kind in KINDS), *(WireFault(kind, after=3) for kind in IN_STREAMS)]
 PASSING = {"refuse", "reset", "stall", "drip", "truncate", "garbage", "status"}
 """What a stream gets over where it strikes once."""
 
