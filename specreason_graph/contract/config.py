@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from specreason_graph.contract.addresses import Address, Headers, Secret, user_of
 from specreason_graph.contract.errors import ConfigError, checked, in_one_line
+from specreason_graph.contract.small_files import small_text
 
 Dialect = Literal["vllm", "llamacpp"]
 
@@ -189,7 +190,7 @@ def _named_file() -> Path | None:
     if not (name := os.environ.get(_FILE_VARIABLE)):
         return None
     try:
-        Path(name).read_text(encoding="utf-8")
+        small_text(Path(name))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
         raise ConfigError(f"{_FILE_VARIABLE}: can't read {name!r}: {why}") from None

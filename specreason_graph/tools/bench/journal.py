@@ -104,6 +104,8 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         ConfigError: it can't be read, or is no journal.
     """
     try:
+        if path.is_char_device():  # some have no end
+            raise ConfigError(f"{path} is a device, not a run of `specreason bench` or `calibrate`")
         first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
     except OSError as error:
         raise ConfigError(f"can't read the run {path}: {error.strerror}") from error

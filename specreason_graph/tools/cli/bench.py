@@ -31,6 +31,7 @@ from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, ru
 from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import BenchReport, bench_report
 from specreason_graph.tools.bench.versions import versions
+from specreason_graph.tools.cli.files import check_folder
 from specreason_graph.tools.cli.options import (
     Concurrency,
     Limit,
@@ -79,6 +80,8 @@ def bench(
     ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control. base+decode
     and ours+decode are the same on a server of base that decodes speculatively.
     """
+    if plots is not None:
+        check_folder("plots", plots)
     decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
@@ -153,6 +156,5 @@ def _decode_url(given: str | None, arms: Sequence[str]) -> str | None:
 
 
 def _plot(report: BenchReport, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     accuracy_against_latency(report, folder / "accuracy.png")
     where_time_went(report, folder / "time.png")

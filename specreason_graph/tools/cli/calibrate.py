@@ -29,6 +29,7 @@ from specreason_graph.tools.calibrate.chains import Chain, Chains
 from specreason_graph.tools.calibrate.collect import collect_chains
 from specreason_graph.tools.calibrate.plots import risk_against_acceptance
 from specreason_graph.tools.calibrate.verdict import as_json, verdict
+from specreason_graph.tools.cli.files import check_file
 from specreason_graph.tools.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
 
@@ -65,6 +66,9 @@ def calibrate_command(
     The draft proposes steps on problems that base solves; each is judged, and base finishes behind it: a step is bad
     when base no longer comes to the right answer. The policy is the probability that a step is fine.
     """
+    check_file("policy", policy)
+    if plot is not None:
+        check_file("plot", plot)
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
     with serve(slots=concurrency) as config, stoppable(out) as leave:
@@ -82,7 +86,6 @@ def calibrate_command(
     )
     written = _write(found, made_with, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
     if plot is not None:
-        plot.parent.mkdir(parents=True, exist_ok=True)
         risk_against_acceptance(found, plot)
     if as_json_:
         print(json.dumps(as_json(found, str(policy) if written else None)))
@@ -139,7 +142,6 @@ def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: P
             interval=found.fit.auroc.interval,
         ),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(policy.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return True
 

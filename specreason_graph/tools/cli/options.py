@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar, get_type_hints
 
@@ -27,6 +28,18 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.policy import FittedPolicy, load_policy
 from specreason_graph.models.embedded import embedded_pair
 from specreason_graph.models.weights import PairFiles, pull
+
+
+def finite(value: float | None) -> float | None:
+    """The number of an option, where its bounds let what is none pass.
+
+    Raises:
+        typer.BadParameter: it is infinite, or no number.
+    """
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
 
 ProblemSource = Annotated[
     str,

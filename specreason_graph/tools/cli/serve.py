@@ -16,7 +16,7 @@ from rich.console import Console
 from specreason_graph.contract.config import Environment
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
-from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_served_settings
+from specreason_graph.tools.cli.options import PolicyFile, Serve, finite, with_pair, with_policy, with_served_settings
 from specreason_graph.use.address import is_loopback
 
 _KEY_VARIABLE = "SPECREASON_GATEWAY_KEY"
@@ -46,16 +46,22 @@ def serve_command(
     served_name: Annotated[str, typer.Option(help="Model name of the pair")] = "specreason",
     concurrency: Annotated[int, typer.Option(min=1, help="How many runs go on at a time")] = 8,
     queue: Annotated[int, typer.Option(min=0, help="How many more may wait; any other gets 503")] = 64,
-    keep_alive: Annotated[float, typer.Option(min=0.1, help="Seconds of silence in a stream before a comment")] = 10.0,
-    body_limit: Annotated[float, typer.Option(min=0.001, help="MiB that a request's body may have")] = 4.0,
-    head_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a request's head to arrive")] = 10.0,
+    keep_alive: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="Seconds of silence in a stream before a comment")
+    ] = 10.0,
+    body_limit: Annotated[
+        float, typer.Option(min=0.001, callback=finite, help="MiB that a request's body may have")
+    ] = 4.0,
+    head_timeout: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="Seconds for a request's head to arrive")
+    ] = 10.0,
     body_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds for its body, and for a client to read on")
+        float, typer.Option(min=0.1, callback=finite, help="Seconds for its body, and for a client to read on")
     ] = 60.0,
     connections: Annotated[
         int, typer.Option(min=1, help="How many there may be; at most half of the files that may be open")
     ] = 1024,
-    drain: Annotated[float, typer.Option(min=0, help="Seconds for runs to end after SIGTERM")] = 5.0,
+    drain: Annotated[float, typer.Option(min=0, callback=finite, help="Seconds for runs to end after SIGTERM")] = 5.0,
     policy_file: PolicyFile = None,
 ) -> None:
     """Serve the loop to any client of OpenAI's chat completions, until Ctrl-C: a chat UI, a harness, a program.

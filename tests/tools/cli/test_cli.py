@@ -79,7 +79,9 @@ def test_a_run_that_stops_without_an_answer_says_so(specreason: Specreason) -> N
 
 def test_an_error_on_the_way_loses_no_step(specreason: Specreason) -> None:
     with serving(Script(STEPS, scores=[9, 0]), Script(STEPS)) as servers:
-        servers.base.fail(Fault("status", status=400, after=3), times=None)  # only streams: base can judge, but not write
+        servers.base.fail(
+            Fault("status", status=400, after=3), times=None
+        )  # only streams: base can judge, but not write
         done = specreason("solve", QUESTION, *at(servers), "--json")
     assert done.status == 1
     assert [step["text"] for step in json.loads(done.out)["steps"]] == ["There are 3 cows.\n\n"]
