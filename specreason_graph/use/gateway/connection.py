@@ -17,11 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 _MOST_WAITING = 2048
-_MOST_FILES = 65536  # a hard limit may be "unlimited", which nothing can be raised to
+_FILES = (65536, 10240, 4096)  # to try: a hard limit may be "unlimited", which nothing can be raised to
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
 
-_Phase = Literal["head", "body", "asked"]
-"""What a connection waits for: a request's head, its body, or nothing any more, since both are there."""
+_Phase = Literal["head", "body", "rest", "asked"]
+"""What a connection waits for: a request's head, its body, the rest of a body that nobody reads since the reply was
+given without it, or nothing any more, since all is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Limits:
 
 
 class Connections(ServerState):
-    """All of them; those that have asked nothing are in the order in which they have to make room."""
+    """All of them; those that wait for nothing of ours are in the order in which they have to make room."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -133,32 +134,42 @@ class Connection(H11Protocol):
 
     def _wait(self) -> None:
         """Bound what the connection waits for now; what it waited for already keeps its bound."""
-        states: dict[Any, _Phase] = {h11.IDLE: "head", h11.SEND_BODY: "body"}
-        phase = states.get(self.conn.their_state, "asked")
+        phase = self._waits_for
         if phase == self._phase or self.transport.is_closing():
             return
         self._phase = phase
         if self._bound is not None:
             self._bound.cancel()
         self._all.silent.pop(self, None)
-        if phase == "head":
+        if phase in ("head", "rest"):
             self._all.silent[self] = None
         if phase != "asked":
             limits = self._all.limits
-            seconds = limits.head_seconds if phase == "head" else limits.body_seconds
+            seconds = limits.body_seconds if phase == "body" else limits.head_seconds
             self._bound = self.loop.call_later(seconds, self.transport.abort)
+
+    @property
+    def _waits_for(self) -> _Phase:
+        if self.conn.their_state is h11.IDLE:
+            return "head"
+        if self.conn.their_state is h11.SEND_BODY:
+            return "rest" if self.cycle.response_complete else "body"
+        return "asked"
 
 
 def raise_file_limit() -> None:
     """Let the process open as many files as it may; each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    for wanted in _FILES:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        if soft == resource.RLIM_INFINITY or soft >= most:
+            return
+        with suppress(ValueError, OSError):  # macOS has a limit that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            return
 
 
 def _files() -> int:
     """How many the process may open."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+    return _FILES[0] if soft == resource.RLIM_INFINITY else soft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -12,7 +13,7 @@ from specreason_graph.use.gateway import log
 from specreason_graph.use.gateway.account import Account, request_id
 from specreason_graph.use.gateway.refusal import Refusal, stopping
 from specreason_graph.use.gateway.service import Gateway
-from specreason_graph.use.gateway.spans import request_span
+from specreason_graph.use.gateway.spans import RequestSpan, request_span
 
 PROBES = ("/health", "/ready", "/metrics")
 """What machines ask again and again; none of it is a line in the log, and no browser's preflight is."""
@@ -35,7 +36,7 @@ class Accounts:
         headers = _headers(scope)
         probe = scope["path"] in PROBES or "access-control-request-method" in headers
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        with request_span(f"{method} gateway", headers) as span:
+        with nullcontext(RequestSpan()) if probe else request_span(f"{method} gateway", headers) as span:
             account = Account(request_id(headers.get("x-request-id", "")), method, span)
             log.request.set(account.id)
             scope.setdefault("state", {})["account"] = account

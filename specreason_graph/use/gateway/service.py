@@ -114,7 +114,7 @@ class Gateway:
         if pair not in self.pairs:
             served = ", ".join(sorted({self.name, *self.pairs}))
             raise Refusal(
-                404, f"model: there is no {name!r}; served are {served}", param="model", code="model_not_found"
+                404, f"model: there is no {name[:80]!r}; served are {served}", param="model", code="model_not_found"
             )
         return pair
 

@@ -115,11 +115,16 @@ async def test_a_second_request_that_stays_half_is_not_waited_for_either(connect
             await raw.reader.read()
 
 
-async def test_at_the_bound_silent_connections_make_room_and_lock_nobody_out(connect: Connect) -> None:
+@pytest.mark.parametrize(
+    "said", ["", POST, f"{POST}Content-Length: 1000\r\n\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+async def test_at_the_bound_silent_connections_make_room_and_lock_nobody_out(said: str, connect: Connect) -> None:
+    """Half a head, a body that nobody reads since there was no key, or nothing more behind a reply."""
     async with served(limits=Limits(connections=4)) as it, it.http as http:
         held = [await connect(it) for _ in range(12)]
         for raw in held:
-            raw.say(POST)
+            raw.say(said)
+        await asyncio.sleep(0.05)
         assert (await http.get("/health")).status_code == 200
         assert len(it.server.server_state.connections) <= 4
 
@@ -172,8 +177,12 @@ async def test_the_first_of_several_requests_is_answered_and_the_connection_clos
 
 
 def refused(**changes: Any) -> str:
+    return refused_text(json.dumps(asking(**changes)).encode())
+
+
+def refused_text(body: bytes) -> str:
     with pytest.raises(Refusal) as caught:
-        read(json.dumps(asking(**changes)).encode())
+        read(body)
     return str(caught.value)
 
 
@@ -186,6 +195,7 @@ def test_what_is_much_too_much_is_refused_in_time_that_grows_with_its_length_alo
     large = {"type": "json_schema", "json_schema": {"schema": {"enum": texts}}}
     assert "120000 characters" in refused(response_format=large)
     assert len(refused(messages=[{"role": "nobody"}] * 50_000)) < 1000
+    assert "recursion" in refused_text(b'{"model": "m", "x": ' + b"[" * 100_000)
     calls = [{"id": text, "type": "function", "function": {"name": "f", "arguments": "{}"}} for text in texts[:20_000]]
     assert "s0" in refused(messages=[{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": calls}])
     results = [{"role": "tool", "tool_call_id": text, "content": "x"} for text in texts[:20_000]]
