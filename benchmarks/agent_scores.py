@@ -67,7 +67,7 @@ class Record(TypedDict):
 
 def load_tasks(limit: int | None) -> list[Task]:
     """The tasks of `agent_tasks.toml`, or the first of them."""
-    found = tomllib.loads(FILE.read_text())["task"]
+    found = tomllib.loads(FILE.read_text(encoding="utf-8"))["task"]
     return [
         Task(
             id=f"{at:02}",

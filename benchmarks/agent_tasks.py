@@ -70,7 +70,7 @@ def main(
     settings = Settings(
         reasoning_budget=reasoning_budget, step_tokens=reasoning_budget, answer_budget=answer_budget, temperature=0
     )
-    with serve() as config, stoppable(out):
+    with serve() as config, stoppable(out) as leave:
         asyncio.run(measured(config, settings, tasks, arm, out))
     about_run, records = read_journal(out)
     wanted: list[Any] = [it for it in records if it["arm"] in arm and it["task"] in {task.id for task in tasks}]
@@ -78,8 +78,9 @@ def main(
     report = {name: arm_report(found) for name, found in of_arm.items() if found}
     if as_json:
         print(json.dumps({"arms": report, "records": wanted, "about": about_run, "versions": versions()}))
-        return
-    Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(_table(report))  # a pipe has no width
+    else:  # a pipe has no width
+        Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(_table(report))
+    leave()
 
 
 async def measured(
@@ -91,7 +92,7 @@ async def measured(
         preset = await preset_of(pair, settings, builtin())
         settings = settings.overridden(by={"preset": preset.name})  # a draft in base's place has another one's name
         models = await _models(stack, config, settings, pair)
-        journal = Journal(out, await about(pair, preset, settings, "agent_tasks.toml"))
+        journal = stack.enter_context(Journal(out, await about(pair, preset, settings, "agent_tasks.toml")))
         known = {(record["task"], record["arm"]) for record in journal.records()}
         taking_turns = [  # so that what drifts on a machine, and who fills the cache, hits all arms alike
             (task, arm) for at, task in enumerate(tasks) for arm in [*arms[at % len(arms) :], *arms[: at % len(arms)]]

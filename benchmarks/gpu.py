@@ -96,12 +96,13 @@ def main(
         served = models(plan, tokenizer, _DUMMIES, card, extent.sequences)
         results = Results(out, _about(plan, served, found, extent), today())
         budget = Budget(ranked, extent, results.get, minutes)
-        with stoppable(out):
+        with stoppable(out) as leave:
             asyncio.run(measure(served, extent, in_groups(ranked), results, budget, console))
     except SpecReasonError as error:
         console.print(f"error: {error}", markup=False)
         raise typer.Exit(1) from None
     show(results.document, tables)
+    leave()
     raise typer.Exit(1 if results.document["failed"] else 0)
 
 

@@ -42,7 +42,9 @@ def machine(plan: LaunchPlan) -> dict[str, Any]:
         ConfigError: the interpreter can't be run, or finds no card where the plan wants one.
     """
     try:
-        done = subprocess.run([plan.python, "-c", _ASK], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [plan.python, "-c", _ASK], capture_output=True, encoding="utf-8", errors="replace", check=True
+        )
     except OSError as error:
         raise ConfigError(f"python: can't run {plan.python} ({error.strerror})") from None
     except subprocess.CalledProcessError as error:
@@ -64,5 +66,5 @@ def _driver() -> str | None:
     if shutil.which("nvidia-smi") is None:
         return None
     ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    done = subprocess.run(ask, capture_output=True, encoding="utf-8", errors="replace", check=False)
     return done.stdout.split("\n")[0].strip() or None

@@ -100,7 +100,7 @@ class Models:
 @cache
 def shapes() -> dict[str, Shape]:
     """All that dummy weights can have, by name."""
-    tables = tomllib.loads((Path(__file__).parent / "shapes.toml").read_text())
+    tables = tomllib.loads((Path(__file__).parent / "shapes.toml").read_text(encoding="utf-8"))
     return {name: Shape.model_validate(table) for name, table in tables.items()}
 
 
@@ -215,8 +215,8 @@ def _preset(ends: str, share: float) -> Preset:
 
 def _vocabulary(tokenizer: Path) -> set[str]:
     try:
-        table = json.loads((tokenizer / "tokenizer.json").read_text())
-        config = json.loads((tokenizer / "tokenizer_config.json").read_text())
+        table = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
+        config = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"tokenizer: {tokenizer} is not a tokenizer's folder ({error})") from None
     if "chat_template" not in config and not (tokenizer / "chat_template.jinja").exists():
@@ -234,7 +234,7 @@ def _check_fits(name: str, shape: Shape, tokens: int) -> None:
 
 def _make(folder: Path, shape: Shape, tokenizer: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(shape.config(), indent=2))
+    (folder / "config.json").write_text(json.dumps(shape.config(), indent=2), encoding="utf-8")
     for name in _TOKENIZER:
         if (tokenizer / name).exists():
             shutil.copyfile(tokenizer / name, folder / name)

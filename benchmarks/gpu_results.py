@@ -68,7 +68,7 @@ class Results:
     def _write(self) -> None:
         part = self._path.with_name(self._path.name + ".part")
         try:
-            part.write_text(json.dumps(self.document, indent=1) + "\n")
+            part.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")
             part.replace(self._path)
         except OSError as error:
             raise ConfigError(f"out: can't write {self._path} ({error.strerror})") from None
@@ -86,7 +86,7 @@ def read(path: Path) -> dict[str, Any]:
         ConfigError: it is no such file.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         return {name: document[name] for name in ("date", "about", "cells", "starts", "failed", "left_out")}
     except (OSError, ValueError, LookupError, TypeError):
         raise ConfigError(f"out: {path} is not a file of this benchmark; name another") from None

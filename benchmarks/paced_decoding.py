@@ -57,7 +57,7 @@ def accepted(path: Path = ACCEPTED) -> Accepted:
         ConfigError: the file holds none.
     """
     try:
-        return Accepted.model_validate_json(path.read_text())
+        return Accepted.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise ConfigError(f'decode: {path} must hold "about", "proposed" and "runs" of 0 and 1: {error}') from error
 

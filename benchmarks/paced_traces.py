@@ -91,7 +91,8 @@ def record(journal: Path, arm: str, out: Path) -> int:
     lines = ",\n".join(f"    {json.dumps(problem)}" for problem in problems)
     columns = json.dumps(["drafted tokens", "base's tokens", "accepted"])
     out.write_text(
-        f'{{\n  "recorded_from": {json.dumps(pair)},\n  "columns": {columns},\n  "problems": [\n{lines}\n  ]\n}}\n'
+        f'{{\n  "recorded_from": {json.dumps(pair)},\n  "columns": {columns},\n  "problems": [\n{lines}\n  ]\n}}\n',
+        encoding="utf-8",
     )
     return len(problems)
 
@@ -103,7 +104,7 @@ def recorded(count: int, path: Path = RECORDED_RUNS) -> list[Trace]:
         ConfigError: the file is not one that `record` wrote.
     """
     try:
-        problems: list[list[tuple[int, int, bool]]] = json.loads(path.read_text())["problems"]
+        problems: list[list[tuple[int, int, bool]]] = json.loads(path.read_text(encoding="utf-8"))["problems"]
         return [_trace(steps, seed) for seed, steps in enumerate(problems[:count])]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"replay: {path} holds no recorded runs ({error}); make one with --record") from error

@@ -255,7 +255,7 @@ def main(
     if tokens is not None:
         what = {name: about[name] for name in ("base_model", "draft_model", "preset")}
         told = {"about": {**what, "problems": len(texts)}, "proposed": PROPOSED, "runs": texts}
-        tokens.write_text(json.dumps(told) + "\n")
+        tokens.write_text(json.dumps(told) + "\n", encoding="utf-8")
     found = {name: tried(rule, problems) for name, rule in RULES.items()}
     results = {
         "problems": len(problems),

@@ -65,11 +65,11 @@ def main(
     """Write one from the other."""
     about, records = read_journal(journal)
     chosen = {name: about["settings"][name] for name in ("reasoning_budget", "answer_budget")}
-    into = Journal(out, {**about, "settings": chosen, "judges": [JUDGE.model_dump()]})
-    known = {record["problem"] for record in into.records()}
-    for record in records:
-        if record["problem"] not in known:
-            into.append(chain(record))
+    with Journal(out, {**about, "settings": chosen, "judges": [JUDGE.model_dump()]}) as into:
+        known = {record["problem"] for record in into.records()}
+        for record in records:
+            if record["problem"] not in known:
+                into.append(chain(record))
 
 
 if __name__ == "__main__":

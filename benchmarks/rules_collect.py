@@ -214,17 +214,17 @@ def main(
 async def _collect(pair: Pair, todo: Sequence[Problem], source: str, concurrency: int, out: Path) -> None:
     async with pair:
         preset = await preset_of(pair, _SETTINGS, builtin())
-        journal = Journal(out, await about(pair, preset, _SETTINGS, source))
-        known = {record["problem"] for record in journal.records()}
-        left = [problem for problem in todo if problem.id not in known]
         rules = Rules(pair)
-        with counting("problems", len(left)) as done:
+        with Journal(out, await about(pair, preset, _SETTINGS, source)) as journal:
+            known = {record["problem"] for record in journal.records()}
+            left = [problem for problem in todo if problem.id not in known]
+            with counting("problems", len(left)) as done:
 
-            async def collect(problem: Problem) -> None:
-                journal.append(await rules.of(problem))
-                done()
+                async def collect(problem: Problem) -> None:
+                    journal.append(await rules.of(problem))
+                    done()
 
-            await each(left, collect, concurrency)
+                await each(left, collect, concurrency)
 
 
 if __name__ == "__main__":

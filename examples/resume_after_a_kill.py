@@ -35,7 +35,7 @@ async def run(path: str, given: Any) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "run.sqlite")
-        child = subprocess.Popen([sys.executable, __file__, path], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen([sys.executable, __file__, path], stdout=subprocess.PIPE, encoding="utf-8")
         assert child.stdout is not None
         for line in child.stdout:
             print("first process:", line.strip())

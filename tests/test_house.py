@@ -83,6 +83,29 @@ def test_the_architecture_page_knows_each_room(where: str) -> None:
         assert (ROOT / link).exists(), link
 
 
+def reads_by_locale(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in an encoding that it does not name."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    mode = [node.value for node in ast.walk(ast.Module(call.args, [])) if isinstance(node, ast.Constant)][-1:]  # type: ignore[arg-type]
+    opens = name in ("open", "NamedTemporaryFile") and mode and set(str(mode[0])) <= set("rwax+t")
+    asked = any(key.arg == "text" and getattr(key.value, "value", False) is True for key in call.keywords)
+    return bool(
+        (name in ("read_text", "write_text") or opens or asked)
+        and not any(key.arg == "encoding" for key in call.keywords)
+    )
+
+
+@pytest.mark.parametrize("folder", ["specreason_graph", "nodes", "benchmarks", "examples"])
+def test_files_are_utf_8_whatever_the_locale(folder: str) -> None:
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and reads_by_locale(node)
+    ]
+    assert not found
+
+
 def test_judging_depends_on_no_run() -> None:
     """So that any recorded step can be judged again."""
     for name, file in MODULES.items():

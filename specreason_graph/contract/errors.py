@@ -7,7 +7,7 @@ LangGraph's server hides the message of any other, and a `RetryPolicy` tries aga
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Error = TypeVar("_Error", bound="SpecReasonError")
 
 
 class SpecReasonError(Exception):
@@ -39,6 +40,9 @@ class WeightsError(SpecReasonError, RuntimeError):
 
 class EndpointError(SpecReasonError, RuntimeError):
     """A model server failed; the message begins with the endpoint's name and address."""
+
+    retry_after: float | None = None
+    """Seconds after which another try makes sense, where the server has said so, or the client leaves it alone."""
 
 
 class EndpointUnreachable(EndpointError, ConnectionError):
@@ -65,6 +69,10 @@ class EndpointFailed(EndpointError, ConnectionError):
         self.status = status
 
 
+class EndpointBusy(EndpointFailed):
+    """The server, or a limit before it, takes no more requests for now (HTTP 408, 429, 503)."""
+
+
 class MalformedResponse(EndpointError):
     """The answer is not of the shape that the dialect promises."""
 
@@ -81,6 +89,14 @@ class ContextOverflow(EndpointError):
     """The prompt does not fit the model's context."""
 
 
+def retold(error: _Error, message: str | None = None) -> _Error:
+    """A copy of an error, with another message if one is given: a run puts its own steps into the one it raises."""
+    copied = (OSError if isinstance(error, OSError) else Exception).__new__(type(error))  # some are Python's own, too
+    copied.args = error.args if message is None else (message,)
+    copied.__dict__.update(error.__dict__, steps=list(error.steps))
+    return copied
+
+
 def checked(model: type[_Model], values: Mapping[str, object]) -> _Model:
     """Validate `values`, turning pydantic's report into one line a field.
 
@@ -90,15 +106,22 @@ def checked(model: type[_Model], values: Mapping[str, object]) -> _Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise in_one_line(error, model) from None
+        refused = in_one_line(error, model)
+    raise refused  # here, so that no key hangs on it in what it was raised from
 
 
-def in_one_line(error: ValidationError, model: type[BaseModel]) -> ConfigError:
-    """pydantic's report as an error of ours; one that a validator raised stays what it is."""
-    return ConfigError("; ".join(_line(found, model) for found in error.errors()))
+def in_one_line(error: ValidationError, model: type[BaseModel], *, known_as: Callable[[str], str] = str) -> ConfigError:
+    """pydantic's report as an error of ours; one that a validator raised stays what it is.
+
+    Args:
+        error: what pydantic found; the values themselves are never told.
+        model: what was validated.
+        known_as: the name by which the user knows a field of the model.
+    """
+    return ConfigError("; ".join(_line(found, model, known_as) for found in error.errors(include_input=False)))
 
 
-def _line(found: ErrorDetails, model: type[BaseModel]) -> str:
+def _line(found: ErrorDetails, model: type[BaseModel], known_as: Callable[[str], str]) -> str:
     raised = found.get("ctx", {}).get("error")
     if isinstance(raised, ConfigError):
         return str(raised)
@@ -106,4 +129,5 @@ def _line(found: ErrorDetails, model: type[BaseModel]) -> str:
     if found["type"] == "extra_forbidden":
         meant = get_close_matches(str(found["loc"][-1]), model.model_fields, 1)
         said = f"there is no such field{f'; did you mean {meant[0]}?' if meant else ''}"
-    return f"{'.'.join(map(str, found['loc'])) or model.__name__}: {said}"
+    first, *more = found["loc"] or (model.__name__,)
+    return f"{'.'.join([known_as(str(first)) if found['loc'] else str(first), *map(str, more)])}: {said}"

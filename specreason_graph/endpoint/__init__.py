@@ -4,7 +4,12 @@ from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint.llamacpp import LlamaCppEndpoint
 from specreason_graph.endpoint.protocol import Endpoint
 from specreason_graph.endpoint.replicas import Replicas
+from specreason_graph.endpoint.resumed import Resumed
 from specreason_graph.endpoint.vllm import VllmEndpoint
+
+_WITH_OTHERS = (
+    1.0  # seconds of patience with a server where others can take the request: its prefix cache is worth some
+)
 
 __all__ = ["Endpoint", "connect"]
 
@@ -17,6 +22,9 @@ def connect(role: str, config: EndpointConfig) -> Endpoint:
         config: where it is and which dialect it speaks.
     """
     client = LlamaCppEndpoint if config.dialect == "llamacpp" else VllmEndpoint
+    if not config.replicas:
+        return Resumed(client(role, config))
+    changes = {"patience": min(config.patience, _WITH_OTHERS)}
     urls = (config.base_url, *config.replicas)
-    servers = [client(role, config.model_copy(update={"base_url": url})) for url in urls]
-    return Replicas(servers) if config.replicas else servers[0]
+    servers = [client(role, config.model_copy(update={**changes, "base_url": url})) for url in urls]
+    return Resumed(Replicas(servers, config.patience))

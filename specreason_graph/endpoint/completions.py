@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from specreason_graph.contract.errors import NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.fields import number, optional, required, shown
 from specreason_graph.endpoint.http import Http
-from specreason_graph.endpoint.protocol import Ending, Marker, Reading, Usage
+from specreason_graph.endpoint.protocol import Ending, Marker, Reading, Token, Usage
 
 PATH = "/v1/completions"
 
@@ -88,6 +88,36 @@ def usage(http: Http, answer: dict[str, Any], prompt_tokens: int, completion_tok
         optional(http, PATH, details or {}, "cached_tokens", int),
         completion_tokens if written is None else written,
     )
+
+
+class Stopped:
+    """Whether the last token completed a stop string: a proxy may drop what the server says of it."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = stops
+        self._reach = max(map(len, stops), default=1) - 1
+        self._before = ""
+        self.by_last = False
+
+    def read(self, tokens: Sequence[Token]) -> None:
+        """Some more tokens."""
+        for token in tokens if self._stops else ():
+            text = self._before + token.text
+            self.by_last = bool(token.text) and any(stop in text for stop in self._stops)
+            self._before = text[len(text) - self._reach :] if self._reach else ""
+
+
+def ended(
+    why: Ending, stop: object, tokens: list[Token], close: Marker | None, stopped: Stopped
+) -> tuple[Ending, Token | None]:
+    """Why a generation ended, and the token that ended the turn or the reasoning, which is taken off its tokens."""
+    if not tokens or why in ("boundary", "length"):
+        return why, None
+    if close is not None and tokens[-1].id == close.id:
+        return "close", tokens.pop()
+    if why == "end_of_turn" and stop is None and stopped.by_last:
+        return "boundary", None
+    return why, tokens.pop()
 
 
 def _choices(http: Http, answer: dict[str, Any]) -> Iterator[dict[str, Any]]:

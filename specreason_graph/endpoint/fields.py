@@ -7,7 +7,7 @@ Each is told by a typed error that names the server and the field; none of it ma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from sys import float_info
 from typing import Any, TypeVar
 
 from specreason_graph.contract.errors import NoLogprobs
@@ -15,6 +15,7 @@ from specreason_graph.endpoint.http import Http
 
 _Value = TypeVar("_Value")
 
+_LOWEST = float_info.max  # beyond are infinity, and integers that are no floats; NaN is not between any two numbers
 _NOISE = 0.01  # nats above 0 that rounding may make of a certain token's log-probability
 
 
@@ -45,7 +46,7 @@ def number(http: Http, value: object, name: str) -> float:
     Raises:
         NoLogprobs: it is none, and may not become a score.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value > _NOISE:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LOWEST < value <= _NOISE:
         raise NoLogprobs(f"{http.name}: `{name}` holds {shown(value)}, which is no log-probability")
     return float(value)
 

@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.contract.errors import ConfigError, NoLogprobs, TruncatedResponse
+from specreason_graph.contract.errors import ConfigError, EndpointError, NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.fields import required
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.llamacpp_answers import PATH, Held, readings, spellings
@@ -26,6 +26,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
 )
+from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.slots import Slots
 from specreason_graph.endpoint.spelling import Speech, Spelling, sliced
 
@@ -99,7 +100,10 @@ class LlamaCppEndpoint:
                         "start llama-server with --no-prefill-assistant"
                     )
             tokens = await self._http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-            return list(tokens["tokens"])
+            ids = [int(token) for token in tokens["tokens"]]
+        if not ids:
+            raise self._http.malformed("/tokenize: `tokens` is empty")
+        return ids
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`/tokenize` with the bytes of each piece."""
@@ -108,6 +112,8 @@ class LlamaCppEndpoint:
             tokens = (await self._http.post("/tokenize", body))["tokens"]
             widths = [len(t["piece"].encode() if isinstance(t["piece"], str) else t["piece"]) for t in tokens]
             encoded = Encoded([int(token["id"]) for token in tokens], sliced(text, widths))
+        if text and not encoded.ids:
+            raise self._http.malformed("/tokenize: `tokens` is empty")
         self._spelling.learn(encoded.ids, encoded.texts)
         return encoded
 
@@ -152,19 +158,26 @@ class LlamaCppEndpoint:
         elif form.choices:
             body["grammar"] = grammar(form.choices)
         held, told, last, speech = Held(), 0, None, Speech(self._spelling)
-        with await self._slot(prompt) as slot:
-            async with aclosing(self._http.events(PATH, body | {"id_slot": slot})) as events:
-                async for event in events:
-                    if event.get("stop"):
-                        last = event
-                        continue  # to the end: a connection whose answer was not read can't be used again
-                    told, text = held.add(self._http, event, told), required(self._http, PATH, event, "content", str)
-                    for token_id, spelled in spellings(event).items():
-                        self._spelling.learn([token_id], [spelled])
-                    if text:
-                        for token in await self._tokens(text, held, speech):
-                            yield token
-                        held = Held()
+        try:
+            with await self._slot(prompt) as slot:
+                async with aclosing(self._http.events(PATH, body | {"id_slot": slot})) as events:
+                    async for event in events:
+                        if event.get("stop"):
+                            last = event
+                            continue  # to the end: a connection whose answer was not read can't be used again
+                        told, text = (
+                            held.add(self._http, event, told),
+                            required(self._http, PATH, event, "content", str),
+                        )
+                        for token_id, spelled in spellings(event).items():
+                            self._spelling.learn([token_id], [spelled])
+                        if text:
+                            for token in await self._tokens(text, held, speech):
+                                yield token
+                            held = Held()
+        except EndpointError as error:
+            if last is None or not is_passing(error):  # else all is told
+                raise
         if last is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
         end, text = held.ended(self._http, last, close)

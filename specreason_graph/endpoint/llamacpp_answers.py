@@ -34,9 +34,11 @@ class Held:
         logprobs = [
             number(http, required(http, PATH, token, "logprob", object), "logprob") for token in _told(http, event)
         ]
+        if not all(isinstance(token, int) for token in ids):
+            raise http.malformed(f"{PATH}: `tokens` holds what is no id")
         if len(logprobs) != len(ids):
             raise http.malformed(f"{PATH}: {len(ids)} `tokens` and {len(logprobs)} `completion_probabilities`")
-        self.ids += map(int, ids)
+        self.ids += ids
         self.logprobs += logprobs
         now = required(http, PATH, event, "tokens_predicted", int)
         self.count += now - predicted

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.contract.errors import SpecReasonError, retold
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -56,7 +56,7 @@ class Memo(Generic[_Key, _Value]):
         try:
             return await asyncio.shield(flight.task)
         except SpecReasonError as error:
-            raise _copied(error).with_traceback(error.__traceback__) from None
+            raise retold(error).with_traceback(error.__traceback__) from None
         finally:
             flight.waiting -= 1
             if not flight.waiting:
@@ -66,11 +66,3 @@ class Memo(Generic[_Key, _Value]):
 
     async def _looked_up(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
         return self._known.setdefault(key, await look_up())
-
-
-def _copied(error: SpecReasonError) -> SpecReasonError:
-    """Each caller's own: a run puts its steps into the error that ended it, and others may have waited with it."""
-    mine = (OSError if isinstance(error, OSError) else Exception).__new__(type(error))  # some are Python's own, too
-    mine.args = error.args
-    mine.__dict__.update(error.__dict__, steps=list(error.steps))
-    return mine

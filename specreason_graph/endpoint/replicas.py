@@ -14,8 +14,7 @@ from contextlib import aclosing, contextmanager
 from copy import copy
 from typing import Any, TypeVar
 
-from specreason_graph.contract.errors import ConfigError, EndpointError, EndpointUnreachable
-from specreason_graph.endpoint.http import is_passing
+from specreason_graph.contract.errors import ConfigError, EndpointBusy, EndpointError, EndpointUnreachable, retold
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
@@ -30,8 +29,9 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
 )
+from specreason_graph.endpoint.retries import is_passing, retrying
 
-_COOL_DOWN = 30.0  # seconds in which a server that failed is asked only if no other one answers
+_AWAY = 30.0  # seconds in which a run that left a server asks it last
 
 _Answer = TypeVar("_Answer")
 
@@ -39,16 +39,23 @@ _Answer = TypeVar("_Answer")
 class Replicas:
     """Servers of one model (see `protocol.Endpoint` for what each method promises).
 
-    A server that can't be reached, or whose queue stays full, hands the request to the next one; a stream that has
-    begun is not handed on. A session's order of servers follows from hashes of the session and each server's name
+    A server that is busy hands the request to the next one, and so does one that is gone; the run then keeps to that
+    one for a while, and other runs go where they went. A server that is gone is known to its own client, which fails
+    at once (`breaker`). A session's order of servers follows from hashes of the session and each server's name
     (rendezvous hashing): every process comes to the same one, and one server more moves only the runs that it gets.
+
+    Args:
+        servers: one client each, which should not be patient.
+        patience: seconds in which all are asked again where all are busy.
     """
 
-    def __init__(self, servers: Sequence[Endpoint]) -> None:
+    def __init__(self, servers: Sequence[Endpoint], patience: float) -> None:
         self._servers = list(servers)
+        self._patience = patience
         self._session: str | None = None
         self._cards: dict[str, ModelCard] = {}
-        self._failed: dict[str, float] = {}
+        self._silent: set[str] = set()  # that did not say what they serve
+        self._left: dict[tuple[str | None, str], float] = {}
 
     @property
     def name(self) -> str:
@@ -69,13 +76,13 @@ class Replicas:
         Raises:
             ConfigError: they do not serve the same model.
         """
-        failures: list[str] = []
+        failures: list[EndpointError] = []
         for server in self._servers:
-            if server.name not in self._failed or not self._cards:
+            if server.name not in self._silent or not self._cards:
                 with self._passed_over(server, failures):
                     await self._checked(server)
         if not self._cards:
-            raise EndpointUnreachable("; ".join(failures))
+            raise _together(failures)
         cards = list(self._cards.values())
         return ModelCard(cards[0].name, min(card.context for card in cards))
 
@@ -108,19 +115,24 @@ class Replicas:
         close: Marker | None = None,
         form: Form = FREE,
     ) -> AsyncGenerator[Token | End, None]:
-        """By the first server that begins to write."""
+        """By the first server that begins to write; a run whose stream breaks there leaves it."""
 
-        async def begun(server: Endpoint) -> tuple[AsyncGenerator[Token | End, None], Token | End]:
+        async def begun(server: Endpoint) -> tuple[Endpoint, AsyncGenerator[Token | End, None], Token | End]:
             stream = server.generate(
                 prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
             )
-            return stream, await anext(stream)
+            return server, stream, await anext(stream)
 
-        stream, first = await self._ask(begun)
+        server, stream, first = await self._ask(begun)
         async with aclosing(stream):
             yield first
-            async for more in stream:
-                yield more
+            try:
+                async for more in stream:
+                    yield more
+            except EndpointError as error:
+                if is_passing(error):
+                    self._leave(server)
+                raise
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """By the first server that answers."""
@@ -136,21 +148,35 @@ class Replicas:
             await server.aclose()
 
     async def _ask(self, request: Callable[[Endpoint], Awaitable[_Answer]]) -> _Answer:
-        failures: list[str] = []
-        for server in sorted(self._servers, key=self._cools_down):
+        answer: _Answer = await retrying(lambda: self._patience, _is_busy)(self._asked, request)
+        return answer
+
+    async def _asked(self, request: Callable[[Endpoint], Awaitable[_Answer]]) -> _Answer:
+        failures: list[EndpointError] = []
+        for server in sorted(self._servers, key=self._is_left):
             with self._passed_over(server, failures):
                 await self._checked(server)
                 return await request(server if self._session is None else server.pinned(self._session))
-        raise EndpointUnreachable("; ".join(failures))
+        raise _together(failures)
 
-    def _cools_down(self, server: Endpoint) -> bool:
-        return time.monotonic() < self._failed.get(server.name, -math.inf) + _COOL_DOWN
+    def _is_left(self, server: Endpoint) -> bool:
+        return time.monotonic() < self._left.get((self._session, server.name), -math.inf) + _AWAY
+
+    def _leave(self, server: Endpoint) -> None:
+        now = time.monotonic()
+        for key in [key for key, at in self._left.items() if now > at + _AWAY]:
+            self._left.pop(key, None)
+        self._left[self._session, server.name] = now
 
     async def _checked(self, server: Endpoint) -> None:
         """Know the server's model before anything is asked of it."""
         if server.name in self._cards:
             return
-        card = await server.card()
+        try:
+            card = await server.card()
+        except EndpointError:
+            self._silent.add(server.name)
+            raise
         for other, known in self._cards.items():
             if known.name != card.name:
                 raise ConfigError(
@@ -160,15 +186,28 @@ class Replicas:
         self._cards[server.name] = card
 
     @contextmanager
-    def _passed_over(self, server: Endpoint, failures: list[str]) -> Iterator[None]:
+    def _passed_over(self, server: Endpoint, failures: list[EndpointError]) -> Iterator[None]:
         """Around a request to a server: a failure that another one may not have is noted, and not raised."""
         try:
             yield
         except EndpointError as error:
             if not is_passing(error):
                 raise
-            self._failed[server.name] = time.monotonic()
-            failures.append(str(error))
+            self._leave(server)
+            failures.append(error)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, EndpointBusy)
+
+
+def _together(failures: Sequence[EndpointError]) -> EndpointError:
+    """One error for all servers: busy where one of them is, since that one is there."""
+    message, waits = "; ".join(map(str, failures)), [it.retry_after for it in failures if it.retry_after is not None]
+    busy = next(filter(_is_busy, failures), None)
+    error = EndpointUnreachable(message) if busy is None else retold(busy, message)
+    error.retry_after = min(waits, default=None)
+    return error
 
 
 def _weight(session: str, name: str) -> bytes:

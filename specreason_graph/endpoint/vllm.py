@@ -11,7 +11,7 @@ from copy import copy
 from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.contract.errors import ConfigError, TruncatedResponse
+from specreason_graph.contract.errors import ConfigError, EndpointError, TruncatedResponse
 from specreason_graph.endpoint import completions
 from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
@@ -32,6 +32,7 @@ from specreason_graph.endpoint.protocol import (
     Token,
     Usage,
 )
+from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, texts_of
 
 
@@ -151,26 +152,30 @@ class VllmEndpoint:
             body["structured_outputs"] = {"json": form.schema}
         elif form.choices:
             body["structured_outputs"] = {"choice": list(form.choices)}
-        speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), _Stopped(stops), 0
+        speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), completions.Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
         known = Usage(len(prompt), None, 0)
-        async with aclosing(self._http.events(completions.PATH, body)) as events:
-            async for event in events:
-                for said in completions.said(self._http, event):
-                    written += len(said.ids)
-                    known = Usage(len(prompt), None, written)
-                    # A stop string may cut the last event's text, so that is not what its ids spell.
-                    tokens = await speech.tokens(said.ids, said.logprobs, "" if said.finish else said.text)
-                    stopped.read(tokens)
-                    if said.finish is not None:
-                        end = _ended(said.why(self.name, close), said.stop, tokens, close, stopped)
-                    for token in tokens:
-                        if close is not None and token.id == close.id:
-                            yield End("close", known, (token.id, token.logprob))
-                            return
-                        yield token
-                if event.get("usage") is not None:
-                    known = completions.usage(self._http, event, len(prompt), written)
+        try:
+            async with aclosing(self._http.events(completions.PATH, body)) as events:
+                async for event in events:
+                    for said in completions.said(self._http, event):
+                        written += len(said.ids)
+                        known = Usage(len(prompt), None, written)
+                        # A stop string may cut the last event's text, so that is not what its ids spell.
+                        tokens = await speech.tokens(said.ids, said.logprobs, "" if said.finish else said.text)
+                        stopped.read(tokens)
+                        if said.finish is not None:
+                            end = completions.ended(said.why(self.name, close), said.stop, tokens, close, stopped)
+                        for token in tokens:
+                            if close is not None and token.id == close.id:
+                                yield End("close", known, (token.id, token.logprob))
+                                return
+                            yield token
+                    if event.get("usage") is not None:
+                        known = completions.usage(self._http, event, len(prompt), written)
+        except EndpointError as error:
+            if end is None or not is_passing(error):  # else only the bill is lost
+                raise
         if end is None:
             raise TruncatedResponse(f"{self.name}: a stream ended before its last event")
         # Only now: a connection whose answer was not read to its end can't be used again.
@@ -219,34 +224,6 @@ class VllmEndpoint:
         ids = required(self._http, "/tokenize", answer, "tokens", list)
         if not all(isinstance(token, int) for token in ids):
             raise self._http.malformed("/tokenize: `tokens` holds what is no id")
+        if not ids and body.get("prompt") != "":
+            raise self._http.malformed("/tokenize: `tokens` is empty")
         return ids, optional(self._http, "/tokenize", answer, "token_strs", list) or []
-
-
-class _Stopped:
-    """Whether the last token completed a stop string: a proxy may drop what the server says of it."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
-        self._reach = max(map(len, stops), default=1) - 1
-        self._before = ""
-        self.by_last = False
-
-    def read(self, tokens: Sequence[Token]) -> None:
-        """Some more tokens."""
-        for token in tokens if self._stops else ():
-            text = self._before + token.text
-            self.by_last = bool(token.text) and any(stop in text for stop in self._stops)
-            self._before = text[len(text) - self._reach :] if self._reach else ""
-
-
-def _ended(
-    why: Ending, stop: object, tokens: list[Token], close: Marker | None, stopped: _Stopped
-) -> tuple[Ending, Token | None]:
-    """Why a generation ended, and the token that ended the turn or the reasoning, which is taken off its tokens."""
-    if not tokens or why in ("boundary", "length"):
-        return why, None
-    if close is not None and tokens[-1].id == close.id:
-        return "close", tokens.pop()
-    if why == "end_of_turn" and stop is None and stopped.by_last:
-        return "boundary", None
-    return why, tokens.pop()

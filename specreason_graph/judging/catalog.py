@@ -140,7 +140,7 @@ def _check_band(settings: Settings, low: float, high: float) -> None:
 def _tables(folder: str) -> list[tuple[str, dict[str, object]]]:
     found = (files("specreason_graph.models.presets") / folder).iterdir()
     return [
-        (file.name.rpartition(".")[0], _READERS[file.name.rpartition(".")[2]](file.read_text()))
+        (file.name.rpartition(".")[0], _READERS[file.name.rpartition(".")[2]](file.read_text(encoding="utf-8")))
         for file in sorted(found, key=lambda file: file.name)
         if file.name.rpartition(".")[2] in _READERS
     ]

@@ -15,6 +15,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.small_files import small_text
 from specreason_graph.contract.state import Evidence, Step
 from specreason_graph.judging.features import features
 from specreason_graph.judging.scoring import Decision, decide_by_labels, decide_by_likelihood
@@ -192,9 +193,11 @@ def load_policy(path: Path) -> FittedPolicy:
         ConfigError: there is no such file, or it is not a policy.
     """
     try:
-        return FittedPolicy.model_validate_json(path.read_bytes())
+        return FittedPolicy.model_validate_json(small_text(path))
     except OSError as error:
         raise ConfigError(f"policy: can't read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"policy: {path} is not a policy file (it is no UTF-8)") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

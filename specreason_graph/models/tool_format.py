@@ -84,7 +84,9 @@ def _bare(value: Any) -> str:
 def builtin_formats() -> Mapping[str, ToolFormat]:
     """Those of the data files, by name."""
     folder = files("specreason_graph.models.presets") / "tool_formats"
-    read = {file.name.removesuffix(".toml"): tomllib.loads(file.read_text()) for file in folder.iterdir()}
+    read = {
+        file.name.removesuffix(".toml"): tomllib.loads(file.read_text(encoding="utf-8")) for file in folder.iterdir()
+    }
     return {name: ToolFormat.model_validate({"name": name, **table}) for name, table in sorted(read.items())}
 
 

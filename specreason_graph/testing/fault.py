@@ -39,6 +39,8 @@ class Fault:
     """HTTP status of kind `status`."""
     message: str = "told to fail"
     """What kind `status` says."""
+    retry_after: str | None = None
+    """What its header `Retry-After` says."""
     after: int | None = None
     """Tokens of a stream that come before it; None fails instead of answering."""
 
@@ -63,13 +65,10 @@ class Fault:
         return answer if change is None else change(answer)
 
     async def strike(self, http: web.Request) -> web.Response:
-        """Fail instead of answering.
-
-        Raises:
-            Refusal: the fault is an HTTP status.
-        """
+        """Fail instead of answering."""
         if self.kind == "status":
-            raise self._refusal()
+            headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+            return web.json_response(self._refusal().document, status=self.status, headers=headers)
         if self.kind == "malformed":
             return web.Response(text="<html>502 Bad Gateway</html>")
         await self._silence(http)

@@ -79,5 +79,5 @@ _HALF_A_BLOCK = 8  # tokens of the prefix cache
 @cache
 def profiles() -> dict[str, Profile]:
     """All profiles by name."""
-    tables = tomllib.loads((files("specreason_graph.tools") / "profiles.toml").read_text())
+    tables = tomllib.loads((files("specreason_graph.tools") / "profiles.toml").read_text(encoding="utf-8"))
     return {name: Profile.model_validate(table) for name, table in tables.items()}

@@ -19,8 +19,9 @@ def resolved(host: str, port: int = 0) -> list[Address]:
     """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
-    except OSError as error:
-        raise ConfigError(f"host: there is no address {host!r} ({error.strerror})") from None
+    except (OSError, UnicodeError) as error:  # the latter of names that can be none
+        why = error.strerror if isinstance(error, OSError) else "it is no host's name"
+        raise ConfigError(f"host: there is no address {host!r} ({why})") from None
 
 
 def is_loopback(host: str) -> bool:

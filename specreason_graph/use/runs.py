@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from specreason_graph.contract.errors import SpecReasonError
 from specreason_graph.contract.settings import Settings
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.loop.chunks import Chunks
 from specreason_graph.loop.graph import create_specreason
@@ -19,6 +22,9 @@ from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
 
 _Message = TypeVar("_Message", bound=AIMessage)
+
+told_steps: ContextVar[Callable[[Step], None] | None] = ContextVar("specreason_told_steps", default=None)
+"""Is told each kept step of the runs of its context; a callback of LangChain's would have every request traced."""
 
 
 class Runs:
@@ -34,7 +40,12 @@ class Runs:
 
     async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
         """The last message of a run, without its usage (see `with_usage`)."""
-        state = await self._graph.ainvoke(_question(messages), context=settings)
+        try:
+            state = await self._graph.ainvoke(_question(messages), context=settings)
+        except SpecReasonError as error:
+            _tell(error.steps)
+            raise
+        _tell(state["specreason_steps"])
         return _without_usage(state["messages"][-1])
 
     async def chunks(
@@ -48,6 +59,7 @@ class Runs:
         async with aclosing(parts):  # type: ignore[type-var]
             async for part in parts:
                 if part["type"] == "custom":
+                    _tell([part["data"]["step"]] if "step" in part["data"] else [])
                     for chunk in chunks.of(part["data"]):
                         yield ChatGenerationChunk(message=chunk)
                 elif part["type"] == "updates" and "finalize" in part["data"]:
@@ -71,6 +83,12 @@ def with_usage(message: _Message) -> _Message:
         return message
     usage = usage_metadata(run["usage"], run["answer_tokens"])
     return message.model_copy(update={"usage_metadata": {**usage, **(message.usage_metadata or {})}})
+
+
+def _tell(steps: Sequence[Step]) -> None:
+    listener = told_steps.get()
+    for step in steps if listener else ():
+        listener(step)  # type: ignore[misc]
 
 
 def _without_usage(reply: AIMessage) -> AIMessage:

@@ -40,7 +40,7 @@ def test_langgraphs_server_shows_the_message(error: type[SpecReasonError]) -> No
 
 @pytest.mark.parametrize("error", OURS)
 def test_langgraph_tries_again_only_what_may_pass(error: type[SpecReasonError]) -> None:
-    may_pass = {"EndpointUnreachable", "EndpointTimeout", "EndpointFailed", "TruncatedResponse"}
+    may_pass = {"EndpointUnreachable", "EndpointTimeout", "EndpointFailed", "EndpointBusy", "TruncatedResponse"}
     again: Any = RetryPolicy().retry_on
     assert again(made(error)) == (error.__name__ in may_pass)
 

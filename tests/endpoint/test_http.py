@@ -56,7 +56,7 @@ def test_loops_that_ended_leave_nothing_behind(address: str) -> None:
     for _ in range(200):
         assert asyncio.run(question()) == "One cow 🙂.\n\nTwo cows."
     gc.collect()
-    assert not endpoint._http._sessions
+    assert not endpoint._http._sessions.by_loop
     assert not any(loop() for loop in loops)
 
 
@@ -65,12 +65,12 @@ async def test_closing_reaches_the_connections_of_another_threads_loop(address: 
     endpoint = VllmEndpoint("base", EndpointConfig(base_url=address))
     await endpoint.decode([5])
     await asyncio.to_thread(wait_for, endpoint.decode([5]))
-    clients = [session.client for session in endpoint._http._sessions.values()]
+    clients = [session.client for session in endpoint._http._sessions.by_loop.values()]
     assert len(clients) == 2
     await endpoint.aclose()
     await asyncio.to_thread(wait_for, asyncio.sleep(0.01))
     assert all(client.closed for client in clients)
-    assert not endpoint._http._sessions
+    assert not endpoint._http._sessions.by_loop
     assert await endpoint.decode([5])
     await endpoint.aclose()
 
@@ -84,10 +84,10 @@ def test_loops_that_were_only_closed_are_forgotten_by_the_next_one(address: str)
         loop.run_until_complete(endpoint.decode([5]))
         loop.close()
         del loop
-        assert len(endpoint._http._sessions) == 1
+        assert len(endpoint._http._sessions.by_loop) == 1
     asyncio.run(endpoint.decode([5]))
     gc.collect()
-    assert not endpoint._http._sessions
+    assert not endpoint._http._sessions.by_loop
 
 
 @pytest.mark.parametrize("tokens_per_event", [1, 5])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import pytest
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.contract.errors import ConfigError, EndpointFailed, EndpointUnreachable, TruncatedResponse
+from specreason_graph.contract.errors import ConfigError, EndpointBusy, EndpointFailed, EndpointUnreachable
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.protocol import End, Sampling, Token
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
@@ -16,16 +17,16 @@ from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 PROMPT = [5, 6, 7]
 GREEDY = Sampling(temperature=0.0, top_p=1.0, seed=0)
 FULL = Fault("status", status=503)
-TRIES = 4  # of the client, before it gives a server up
+AWAY = "specreason_graph.endpoint.replicas._AWAY"
 
 
 @asynccontextmanager
-async def running(*servers: ScriptedServer) -> AsyncIterator[Endpoint]:
+async def running(*servers: ScriptedServer, patience: float = 0.0) -> AsyncIterator[Endpoint]:
     """These servers behind one endpoint, tried in this order where no session says another."""
     async with AsyncExitStack() as stack:
         for server in servers:
             await stack.enter_async_context(server)
-        endpoint = connect("base", one_of(servers))
+        endpoint = connect("base", one_of(servers).model_copy(update={"patience": patience}))
         stack.push_async_callback(endpoint.aclose)
         yield endpoint
 
@@ -92,25 +93,25 @@ async def test_a_queue_that_stays_full_hands_over_and_another_failure_does_not()
     """What breaks one server may be the request, and break every other one too."""
     first, second = some(2)
     async with running(first, second) as endpoint:
-        first.fail(FULL, times=TRIES)
+        first.fail(FULL)
         assert await asked(endpoint, [first, second]) is second
         second.fail(Fault("status", status=500))
         with pytest.raises(EndpointFailed, match=second.url):
             await endpoint.read([PROMPT])
-        assert len(first.completions) == TRIES
+        assert len(first.completions) == 1
 
 
-async def test_a_server_that_failed_is_left_alone_for_a_while_and_then_asked_again(
+async def test_who_left_a_busy_server_stays_away_for_a_while_and_then_comes_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each try takes a second, and a session that comes back has its prefix read anew."""
+    """Guards prefix caches: going to and fro has the whole prefix read anew each time."""
     first, second = some(2)
     async with running(first, second) as endpoint:
-        first.fail(FULL, times=TRIES)
+        first.fail(FULL)
         for _ in range(3):
             assert await asked(endpoint, [first, second]) is second
-        assert len(first.completions) == TRIES
-        monkeypatch.setattr("specreason_graph.endpoint.replicas._COOL_DOWN", 0.0)
+        assert len(first.completions) == 1
+        monkeypatch.setattr(AWAY, 0.0)
         assert await asked(endpoint, [first, second]) is first
 
 
@@ -118,41 +119,90 @@ async def test_a_server_that_was_never_up_is_not_looked_for_by_those_that_do_wit
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every node of every run asks for the card."""
-    monkeypatch.setattr("specreason_graph.endpoint.replicas._COOL_DOWN", 0.0)
+    monkeypatch.setattr(AWAY, 0.0)
     up, down = some(2)
     async with running(up, down) as endpoint:
         down.fail(FULL, path="/v1/models", times=None)
         for _ in range(3):
             await endpoint.card()
             await endpoint.read([PROMPT])
-        assert len(down.requests) == TRIES
+        assert len(down.requests) == 1
 
 
 async def test_a_server_that_failed_is_asked_at_once_when_there_is_no_other() -> None:
     """Guards a short outage of all of them: it is over as soon as one is back."""
     first, second = some(2)
     async with running(first, second) as endpoint:
-        first.fail(FULL, times=TRIES)
-        second.fail(FULL, times=TRIES)
-        with pytest.raises(EndpointUnreachable, match=rf"{first.url} answered 503.*{second.url} answered 503"):
+        first.fail(FULL)
+        second.fail(FULL)
+        with pytest.raises(EndpointBusy, match=rf"{first.url} answered 503.*{second.url} answered 503"):
             await endpoint.read([PROMPT])
         assert await asked(endpoint, [first, second]) is first
 
 
-async def test_a_stream_is_begun_by_the_next_server_but_not_continued_there() -> None:
-    """What was told of a step can't be taken back."""
+async def test_one_busy_answer_moves_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards the other runs' prefix caches, and the next server against all of them at once."""
+    servers = some(2)
+    async with running(*servers) as endpoint:
+        sessions = list(map(str, range(20)))
+        before = [await asked(endpoint.pinned(session), servers) for session in sessions]
+        busy = before[0]
+        busy.fail(FULL)
+        assert await asked(endpoint.pinned(sessions[0]), servers) is not busy
+        after = [await asked(endpoint.pinned(session), servers) for session in sessions]
+        assert [new is old for new, old in zip(after, before, strict=True)] == [False] + [True] * 19
+        monkeypatch.setattr(AWAY, 0.0)
+        assert await asked(endpoint.pinned(sessions[0]), servers) is busy
+
+
+async def test_all_busy_is_waited_out() -> None:
+    """Guards bursts: patience is for the group, and what one of them asks for is heard."""
     first, second = some(2)
-    async with running(first, second) as endpoint:
+    async with running(first, second, patience=3.0) as endpoint:
+        for server in (first, second):
+            server.fail(Fault("status", status=429, retry_after="1.2"), times=1)
+        began = time.monotonic()
+        assert await asked(endpoint, [first, second]) is first
+        assert 1.2 <= time.monotonic() - began < 2.5
+
+
+async def test_a_stream_that_breaks_goes_on_at_the_next_server() -> None:
+    """What was told of a step stays told; the run keeps to the server that has read it."""
+    first, second, plain = some(3)
+    async with running(first, second) as endpoint, running(plain) as unbroken:
         first.fail(Fault("end", after=2))
-        with pytest.raises(TruncatedResponse):
-            await generated(endpoint)
-        assert not second.completions
-        await stopped(first)
+        *tokens, end = await generated(endpoint)
+        assert tokens == (await generated(unbroken))[:-1]
+        assert isinstance(end, End)
+        assert end.usage.prompt_tokens == len(PROMPT) + len(PROMPT) + 2
+        assert (len(first.completions), len(second.completions)) == (1, 1)
+        assert await asked(endpoint, [first, second]) is second
+        await stopped(second)
         assert isinstance((await generated(endpoint))[-1], End)
 
 
+@pytest.mark.parametrize("after", [None, 3], ids=["at once", "in mid-stream"])
+async def test_a_server_that_hangs_costs_one_timeout(after: int | None) -> None:
+    """Guards all runs, of whatever session: a second one, and a hundredth, must not wait as long again."""
+    first, second = some(2)
+    async with AsyncExitStack() as stack:
+        for server in (first, second):
+            await stack.enter_async_context(server)
+            server.fail(Fault("hang"), path="/v1/models", times=0)
+        endpoint = connect("base", one_of([first, second]).model_copy(update={"timeout": 0.4}))
+        stack.push_async_callback(endpoint.aclose)
+        await endpoint.card()
+        first.fail(Fault("hang", after=after))
+        first.fail(Fault("hang"), path=None, times=None)
+        began = time.monotonic()
+        assert isinstance((await generated(endpoint))[-1], End)
+        for session in map(str, range(20)):
+            assert isinstance((await generated(endpoint.pinned(session)))[-1], End)
+        assert time.monotonic() - began < 1.6
+
+
 async def test_closing_a_stream_stops_the_server() -> None:
-    slow, other = ScriptedServer(Script(["One cow."]), pace=Pace(seconds_per_token=0.05)), *some(1)
+    slow, other = ScriptedServer(Script(["One cow."]), pace=Pace(seconds_per_token=0.3)), *some(1)
     async with running(slow, other) as endpoint:
         async with aclosing(endpoint.generate(PROMPT, max_tokens=50, sampling=GREEDY)) as stream:
             await anext(stream)
@@ -188,10 +238,10 @@ async def test_servers_of_different_models_are_refused() -> None:
 async def test_a_server_that_comes_up_later_with_another_model_is_asked_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("specreason_graph.endpoint.replicas._COOL_DOWN", 0.0)
+    monkeypatch.setattr(AWAY, 0.0)
     late, other = (ScriptedServer(Script(["One cow."]), model=model) for model in "ab")
     async with running(late, other) as endpoint:
-        late.fail(FULL, path="/v1/models", times=TRIES)
+        late.fail(FULL, path="/v1/models")
         assert (await endpoint.card()).name == "b"
         with pytest.raises(ConfigError, match="serves a"):
             await endpoint.read([PROMPT])

@@ -38,7 +38,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def endpoint(server: ScriptedServer) -> AsyncIterator[VllmEndpoint]:
-    it = VllmEndpoint("base", server.config.model_copy(update={"timeout": 0.1}))
+    it = VllmEndpoint("base", server.config.model_copy(update={"timeout": 0.1, "patience": 2.0}))
     yield it
     await it.aclose()
 
@@ -141,7 +141,7 @@ async def test_nobody_at_the_address_is_unreachable() -> None:
 
 async def test_a_host_that_takes_no_connection_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Guards machines that are off: they refuse nothing, so each try would take as long as the client waits."""
-    monkeypatch.setattr("specreason_graph.endpoint.http._CONNECT", 0.2)
+    monkeypatch.setattr("specreason_graph.endpoint.sessions.CONNECT", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]
         for client in waiting:

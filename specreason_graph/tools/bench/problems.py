@@ -17,6 +17,7 @@ from specreason_graph.tools.extra import extra
 # The size that a reasoning-gym task is told, since some (acre) make other problems when it differs.
 _GYM_SIZE = 1_000
 _GYM_COUNT = 50
+_GYM_MOST = 100_000
 _LETTERS = "ABCD"
 
 
@@ -81,7 +82,7 @@ def _jsonl_rows(path: Path) -> list[tuple[int, Any]]:
                 continue
             try:
                 rows.append((index, json.loads(line)))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ConfigError(f"problems: line {index + 1} of {path} is not JSON: {error}") from None
             if not isinstance(rows[-1][1], dict):
                 raise ConfigError(f"problems: line {index + 1} of {path} is not a JSON object")
@@ -92,7 +93,7 @@ def _parquet_rows(path: Path) -> list[tuple[int, Any]]:
     parquet = extra("pyarrow.parquet", f"problems: reading {path.name}")
     try:
         return list(enumerate(parquet.read_table(path).to_pylist()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # what it doesn't know is a NotImplementedError
         raise ConfigError(f"problems: {path} can't be read as parquet: {error}") from None
 
 
@@ -130,9 +131,9 @@ def _without_solution(answer: str) -> str:
 
 def _from_gym(source: str, skip: int, limit: int | None, seed: int) -> list[Problem]:
     task, colon, number = source.partition(":")
-    count = int(number) if number.isdecimal() else 0 if colon else _GYM_COUNT
-    if count < 1:
-        raise ConfigError(f"problems: the count in {source} must be a whole number above 0, as in {task}:50")
+    count = int(number[:9]) if number.isdecimal() else 0 if colon else _GYM_COUNT
+    if not 1 <= count <= _GYM_MOST:
+        raise ConfigError(f"problems: the count in {source[:99]} must be from 1 to {_GYM_MOST}, as in {task[:40]}:50")
     gym = extra("reasoning_gym.factory", f"problems: {source}")
     if task not in gym.DATASETS:
         closest = ", ".join(get_close_matches(task, gym.DATASETS, cutoff=0.0))
@@ -142,7 +143,7 @@ def _from_gym(source: str, skip: int, limit: int | None, seed: int) -> list[Prob
         )
     try:
         dataset = gym.create_dataset(task, seed=seed, size=max(_GYM_SIZE, skip + count))
-    except AssertionError as error:
+    except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(f"problems: reasoning-gym can't make {task} from a seed alone ({error})") from None
     asked = range(skip, skip + count)[:limit]
     return [_from_entry(task, i, dataset[i]) for i in asked]

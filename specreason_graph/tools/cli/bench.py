@@ -31,6 +31,7 @@ from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, ru
 from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import BenchReport, bench_report
 from specreason_graph.tools.bench.versions import versions
+from specreason_graph.tools.cli.files import check_folder
 from specreason_graph.tools.cli.options import (
     Concurrency,
     Limit,
@@ -79,11 +80,13 @@ def bench(
     ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control. base+decode
     and ours+decode are the same on a server of base that decodes speculatively.
     """
+    if plots is not None:
+        check_folder("plots", plots)
     decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
     catalog = builtin().extended(policies=policies)
-    with serve(slots=concurrency) as config, stoppable(out):
+    with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency, decode_url))
     settings_of_run, records = read_journal(out)
     report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
@@ -91,11 +94,12 @@ def bench(
         _plot(report, plots)
     if as_json:
         print(json.dumps(report))
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
-    console.print(bench_table(report))
-    for line in report_lines(report):
-        console.print(line)
+    else:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
+        console.print(bench_table(report))
+        for line in report_lines(report):
+            console.print(line)
+    leave()
 
 
 async def _run(
@@ -122,10 +126,10 @@ async def _run(
             "threshold": policy.threshold,
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
         }
-        journal = Journal(out, {**await about(pair, preset, settings, problems), **judging})
-        todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
-        with counting("problems x arms", len(todo)) as done:
-            await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
+        with Journal(out, {**await about(pair, preset, settings, problems), **judging}) as journal:
+            todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
+            with counting("problems x arms", len(todo)) as done:
+                await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
 
 
 def _decoder(
@@ -152,6 +156,5 @@ def _decode_url(given: str | None, arms: Sequence[str]) -> str | None:
 
 
 def _plot(report: BenchReport, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     accuracy_against_latency(report, folder / "accuracy.png")
     where_time_went(report, folder / "time.png")

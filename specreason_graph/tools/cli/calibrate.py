@@ -29,6 +29,7 @@ from specreason_graph.tools.calibrate.chains import Chain, Chains
 from specreason_graph.tools.calibrate.collect import collect_chains
 from specreason_graph.tools.calibrate.plots import risk_against_acceptance
 from specreason_graph.tools.calibrate.verdict import as_json, verdict
+from specreason_graph.tools.cli.files import check_file
 from specreason_graph.tools.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
 
@@ -65,10 +66,14 @@ def calibrate_command(
     The draft proposes steps on problems that base solves; each is judged, and base finishes behind it: a step is bad
     when base no longer comes to the right answer. The policy is the probability that a step is fine.
     """
+    check_file("policy", policy)
+    if plot is not None:
+        check_file("plot", plot)
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
-    with serve(slots=concurrency) as config, stoppable(out):
+    with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_collect(config, catalog, settings, judges, problems, todo, out, concurrency))
+    leave()  # a policy that is fitted on a part could stand in the place of a better one
     made_with, records = read_journal(out)
     ids = {problem.id for problem in todo}
     chains = cast(Sequence[Chain], [record for record in records if record["problem"] in ids])
@@ -81,7 +86,6 @@ def calibrate_command(
     )
     written = _write(found, made_with, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
     if plot is not None:
-        plot.parent.mkdir(parents=True, exist_ok=True)
         risk_against_acceptance(found, plot)
     if as_json_:
         print(json.dumps(as_json(found, str(policy) if written else None)))
@@ -106,12 +110,12 @@ async def _collect(
     async with Pair(config) as pair:
         preset = await preset_of(pair, settings, catalog)
         asked = {"judges": [judge.model_dump() for judge in judges]}
-        journal = Journal(out, {**await about(pair, preset, settings, problems), **asked})
-        known = {record["problem"] for record in journal.records()}
-        todo = [problem for problem in todo if problem.id not in known]
-        with counting("problems", len(todo)) as done:
-            chains = Chains(pair, catalog, settings, judges)
-            await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
+        with Journal(out, {**await about(pair, preset, settings, problems), **asked}) as journal:
+            known = {record["problem"] for record in journal.records()}
+            todo = [problem for problem in todo if problem.id not in known]
+            with counting("problems", len(todo)) as done:
+                chains = Chains(pair, catalog, settings, judges)
+                await collect_chains(chains, todo, journal, concurrency=concurrency, done=done)
 
 
 def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: Path) -> bool:
@@ -138,8 +142,7 @@ def _write(found: Calibration, made_with: dict[str, Any], problems: str, path: P
             interval=found.fit.auroc.interval,
         ),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(policy.model_dump_json(indent=1) + "\n")
+    path.write_text(policy.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return True
 
 

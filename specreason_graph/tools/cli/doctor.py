@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.tools.cli.forecast import as_json as forecast_as_json
 from specreason_graph.tools.cli.forecast import show
 from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_settings
 from specreason_graph.tools.cli.problems import PROBLEMS
+from specreason_graph.tools.cli.texts import given
 from specreason_graph.tools.doctor import Check, Diagnosis, JudgeCall, diagnose
 from specreason_graph.tools.doctor.check import State
 from specreason_graph.tools.forecast import TOKENS, Forecast, forecast
@@ -46,8 +46,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
 ) -> None:
     """Say what is right and wrong with a pair and how to fix it, then draft and judge one real step."""
-    if not question.strip():
-        raise ConfigError("question: it is empty")
+    question = given(question)
     settings, policies = with_policy(settings, policy_file)
     catalog = builtin().extended(policies=policies)
     with serve() as config, Console(stderr=True).status("") as status:

@@ -6,11 +6,11 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar, get_type_hints
 
 import typer
-from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +28,18 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.policy import FittedPolicy, load_policy
 from specreason_graph.models.embedded import embedded_pair
 from specreason_graph.models.weights import PairFiles, pull
+
+
+def finite(value: float | None) -> float | None:
+    """The number of an option, where its bounds let what is none pass.
+
+    Raises:
+        typer.BadParameter: it is infinite, or no number.
+    """
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number")
+    return value
+
 
 ProblemSource = Annotated[
     str,
@@ -49,8 +61,7 @@ BaseUrl = Annotated[
     str | None, typer.Option(help="Base model's server, such as http://127.0.0.1:8000; several with commas")
 ]
 DraftUrl = Annotated[str | None, typer.Option(help="Draft model's server, likewise")]
-ApiKey = Annotated[str | None, typer.Option(envvar="SPECREASON_API_KEY", show_envvar=True, help="Key of both servers")]
-DialectOption = Annotated[Dialect, typer.Option(help="What the servers are")]
+DialectOption = Annotated[Dialect | None, typer.Option(help="What the servers are; vllm if nothing says it")]
 Embedded = Annotated[str, typer.Option(help="Which embedded pair to run when no server is given")]
 BaseGguf = Annotated[Path | None, typer.Option(help="A GGUF file of your own as the embedded base model")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of each embedded model; one a core if not given")]
@@ -141,8 +152,7 @@ def chosen_pair(
     *,
     base_url: BaseUrl = None,
     draft_url: DraftUrl = None,
-    api_key: ApiKey = None,
-    dialect: DialectOption = "vllm",
+    dialect: DialectOption = None,
     embedded: Embedded = DEFAULT_PAIR,
     base_gguf: BaseGguf = None,
     draft_gguf: DraftGguf = None,
@@ -151,7 +161,8 @@ def chosen_pair(
 ) -> Iterator[PairConfig]:
     """The models that the options name, else those of the environment, else the embedded pair.
 
-    Embedded models answer `slots` requests at a time.
+    Keys are of the environment: other users of the machine see a command's options. Embedded models answer `slots`
+    requests at a time.
 
     Raises:
         ConfigError: only one of two is given, or nothing to run on is there.
@@ -161,9 +172,8 @@ def chosen_pair(
         if (one is None) != (other is None):
             raise ConfigError(f"give both --base-{names} and --draft-{names}, or neither")
     if base_url is not None and draft_url is not None:
-        key = None if api_key is None else SecretStr(api_key)
-        environment = Environment(base_url=base_url, draft_url=draft_url, api_key=key, dialect=dialect)
-        yield environment.configured()["default"]
+        chosen = {"base_url": base_url, "draft_url": draft_url} | ({"dialect": dialect} if dialect else {})
+        yield Environment(**chosen).configured()["default"]
     elif base_gguf is not None and draft_gguf is not None:
         with embedded_pair(PairFiles(base_gguf, draft_gguf), threads=threads, slots=slots) as config:
             yield config

@@ -15,7 +15,7 @@ from specreason_graph.contract.errors import ConfigError, checked
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.tools.cli.forecast import OVERLAPS, as_json, show
-from specreason_graph.tools.cli.options import Serve, some_settings, with_pair
+from specreason_graph.tools.cli.options import Serve, finite, some_settings, with_pair
 from specreason_graph.tools.cli.problems import PROBLEMS
 from specreason_graph.tools.decoding import PROPOSED, Decoding
 from specreason_graph.tools.doctor import Diagnosis, diagnose
@@ -52,14 +52,16 @@ def predict(
     profile: Annotated[
         str | None, typer.Option(help=f"Pace of known hardware instead of your servers': {', '.join(profiles())}")
     ] = None,
-    tokens: Annotated[float, typer.Option(min=1, help="Tokens of a step; in public runs 23")] = TOKENS,
+    tokens: Annotated[float, typer.Option(min=1, callback=finite, help="Tokens of a step; in public runs 23")] = TOKENS,
     acceptance: Annotated[
         list[int] | None,
         typer.Option(min=0, max=100, help="Percent of drafts accepted; may be repeated, and advice is for the first"),
     ] = None,
     decode_tokens: Annotated[
         float | None,
-        typer.Option(min=1, help="Tokens that a pass of base gives with speculative decoding; else as measured"),
+        typer.Option(
+            min=1, callback=finite, help="Tokens that a pass of base gives with speculative decoding; else as measured"
+        ),
     ] = None,
     proposed: Annotated[
         int | None, typer.Option(min=1, help=f"Tokens proposed in such a pass; {PROPOSED} if not given")

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from specreason_graph.tools.cli.status import INTERRUPTED
 
 
 @contextmanager
@@ -20,9 +23,21 @@ def counting(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def stoppable(out: Path) -> Iterator[None]:
-    """Ctrl-C ends the work, not the command: what is in `out` by then is reported."""
+def stoppable(out: Path) -> Iterator[Callable[[], None]]:
+    """Ctrl-C ends the work, not the command: what is in `out` by then can be reported.
+
+    What it yields is called at the command's end, which then says by its status that it was interrupted.
+    """
+    stopped = False
+
+    def leave() -> None:
+        if stopped:
+            raise typer.Exit(INTERRUPTED)
+
     try:
-        yield
+        yield leave
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"stopped; the same command goes on from {out}", markup=False)
+        if not out.exists():
+            raise
+        stopped = True
+        Console(stderr=True).print(f"stopped; what is finished is in {out}, and the same command goes on", markup=False)

@@ -22,6 +22,8 @@ from specreason_graph.tools.bench.journal import read_journal
 from specreason_graph.tools.bench.outcome import chosen_by
 from specreason_graph.tools.cli.options import PolicyFile, some_settings
 
+_ABOUT = {"settings", "preset", "base_model", "draft_model"}
+
 
 @some_settings("judge", "policy", "score_method", "spots")
 def rejudge_command(
@@ -37,7 +39,9 @@ def rejudge_command(
     Without any of these options each arm is judged with the settings that it ran with, which gives the same decisions.
     """
     about, outcomes = read_journal(run)
-    fitted = FittedPolicy.model_validate(about["policy"]) if about.get("policy") else None
+    if not about.keys() >= _ABOUT or not all(outcome.keys() >= {"arm", "steps"} for outcome in outcomes):
+        raise ConfigError(f"{run} is not a run of `specreason bench`")
+    fitted = checked(FittedPolicy, about["policy"]) if about.get("policy") else None
     own = load_policy(policy_file) if policy_file else None
     catalog = builtin().extended(policies=[policy for policy in (fitted, own, RandomAcceptance()) if policy])
     changed = {**settings.model_dump(exclude_unset=True), **({"policy": own.name} if own else {})}
@@ -51,12 +55,17 @@ def rejudge_command(
             f"arm: no judged step of {arm or 'ours'} is in {run}; there are {', '.join(judged) or 'none'}"
         )
     asked: Sequence[float | None] = threshold or [None]
-    rows = [
-        {"arm": name, "threshold": policy.threshold, **rejudge(found, judge, policy)}
-        for name, found in sorted(steps.items())
-        for at in asked
-        for judge, policy in [_judging(catalog, about, name, changed, at)]
-    ]
+    try:
+        rows = [
+            {"arm": name, "threshold": policy.threshold, **rejudge(found, judge, policy)}
+            for name, found in sorted(steps.items())
+            for at in asked
+            for judge, policy in [_judging(catalog, about, name, changed, at)]
+        ]
+    except KeyError as missing:
+        raise ConfigError(
+            f"{run}: its steps have no {missing}, so another version recorded them; run it anew"
+        ) from None
     if as_json:
         print(json.dumps({"run": str(run), "settings": about, "rejudged": rows}))
     else:

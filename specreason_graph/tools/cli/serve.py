@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +16,7 @@ from rich.console import Console
 from specreason_graph.contract.config import Environment
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
-from specreason_graph.tools.cli.options import PolicyFile, Serve, with_pair, with_policy, with_served_settings
+from specreason_graph.tools.cli.options import PolicyFile, Serve, finite, with_pair, with_policy, with_served_settings
 from specreason_graph.use.address import is_loopback
 
 _KEY_VARIABLE = "SPECREASON_GATEWAY_KEY"
@@ -31,45 +33,79 @@ def serve_command(
     gateway_key: Annotated[
         str | None, typer.Option(envvar=_KEY_VARIABLE, help="What clients must send; made up if not given")
     ] = None,
+    gateway_keys: Annotated[
+        Path | None, typer.Option(help="File with one `name: key` a line, read again when it changes")
+    ] = None,
+    ceilings: Annotated[
+        Path | None, typer.Option(help="TOML file with what requests may ask for at most, see docs/operations.md")
+    ] = None,
+    allow_origin: Annotated[
+        list[str], typer.Option(help="Origin of a page whose scripts may use the gateway, such as https://chat.example")
+    ] = [],  # noqa: B006 - typer wants a list, and makes a new one
+    open_metrics: Annotated[bool, typer.Option("--open-metrics", help="Give /metrics without a key")] = False,
     served_name: Annotated[str, typer.Option(help="Model name of the pair")] = "specreason",
     concurrency: Annotated[int, typer.Option(min=1, help="How many runs go on at a time")] = 8,
     queue: Annotated[int, typer.Option(min=0, help="How many more may wait; any other gets 503")] = 64,
-    keep_alive: Annotated[float, typer.Option(min=0.1, help="Seconds of silence in a stream before a comment")] = 10.0,
+    keep_alive: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="Seconds of silence in a stream before a comment")
+    ] = 10.0,
+    body_limit: Annotated[
+        float, typer.Option(min=0.001, callback=finite, help="MiB that a request's body may have")
+    ] = 4.0,
+    head_timeout: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="Seconds for a request's head to arrive")
+    ] = 10.0,
+    body_timeout: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="Seconds for its body, and for a client to read on")
+    ] = 60.0,
+    connections: Annotated[
+        int, typer.Option(min=1, help="How many there may be; at most half of the files that may be open")
+    ] = 1024,
+    drain: Annotated[float, typer.Option(min=0, callback=finite, help="Seconds for runs to end after SIGTERM")] = 5.0,
     policy_file: PolicyFile = None,
 ) -> None:
     """Serve the loop to any client of OpenAI's chat completions, until Ctrl-C: a chat UI, a harness, a program.
 
-    Standard output gets the environment in which they find it. Options of the run are for requests that say nothing
-    else. The pairs in SPECREASON_PAIRS are served, too, each under its name.
+    Standard output gets the environment in which they find it, standard error a JSON line for each request. Options of
+    the run are for requests that say nothing else. The pairs in SPECREASON_PAIRS are served, too, each under its name.
     """
     settings, policies = with_policy(settings, policy_file)
     try:
-        from specreason_graph.use.gateway import opened, server
+        from specreason_graph.use.gateway import Ceilings, Keys, Limits, create_app, log, opened, server
     except ImportError as error:
         raise ConfigError("serve needs FastAPI and uvicorn: pip install 'specreason-graph[serve]'") from error
     console = Console(stderr=True, highlight=False)
+    if gateway_key is not None and gateway_keys is not None:
+        raise ConfigError(f"gateway_keys: give the file, or --gateway-key ({_KEY_VARIABLE}), not both")
+    made_up = None if gateway_key is not None or gateway_keys is not None else secrets.token_urlsafe()
     if not is_loopback(host):
-        if not gateway_key:
-            raise ConfigError(f"host: {host} can be reached from the network; give --gateway-key or {_KEY_VARIABLE}")
+        if made_up:
+            raise ConfigError(f"host: {host} can be reached from the network; give --gateway-keys or {_KEY_VARIABLE}")
         console.print(f"{host} can be reached from the network, and nothing is encrypted", style="yellow")
-    key = gateway_key or secrets.token_urlsafe()
+    keys = Keys(gateway_keys or {"default": SecretStr(made_up or gateway_key or "")})
+    limits = Limits(head_timeout, body_timeout, int(body_limit * 2**20), connections)
+    bounds = Ceilings.of_file(ceilings) if ceilings else None
+    origins = [_origin(origin) for origin in allow_origin]
 
     async def serve_it() -> None:
         async with opened(
             {**Environment().pairs, "default": config},
-            key=SecretStr(key),
+            keys=keys,
             name=served_name,
             settings=settings,
+            ceilings=bounds,
             policies=policies,
             at_once=concurrency,
             waiting=queue,
             keep_alive=keep_alive,
         ) as gateway:
             card = await gateway.card(served_name)
+            app = create_app(gateway, limits, origins=origins, open_metrics=open_metrics)
             with server.listening(host, port) as listener:
-                print(_exports(host, listener.getsockname()[1], None if gateway_key else key), end="", flush=True)
+                print(_exports(host, listener.getsockname()[1], made_up), end="", flush=True)
                 console.print("{base} with {draft} as {}; Ctrl-C stops it".format(served_name, **card["specreason"]))
-                await server.serve(gateway, listener)
+                log.to_standard_error()
+                await server.Server(app, gateway.jobs, limits, drain=drain).serve(sockets=[listener])
 
     with serve(slots=min(concurrency, _EMBEDDED_SLOTS)) as config:
         asyncio.run(serve_it())
@@ -82,3 +118,15 @@ def _exports(host: str, port: int, made_up_key: str | None) -> str:
         {"OPENAI_API_KEY": made_up_key} if made_up_key else {}
     )
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def _origin(given: str) -> str:
+    """As a browser sends it.
+
+    Raises:
+        ConfigError: it is none, or would let every page in.
+    """
+    origin = given.rstrip("/").lower()
+    if not re.fullmatch(r"https?://[^/?#@*\s]+", origin):
+        raise ConfigError(f"allow_origin: {given!r} is no origin; give scheme, host and port, as https://chat.example")
+    return origin

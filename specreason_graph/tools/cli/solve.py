@@ -25,19 +25,17 @@ def solve(
     settings: Settings,
     on_event: Callable[[Event], None],
     policies: Sequence[FittedPolicy] = (),
-) -> tuple[Report, SpecReasonError | None]:
+) -> tuple[Report, SpecReasonError | KeyboardInterrupt | None]:
     """Answer one question; an error or Ctrl-C loses no step that was finished before it.
 
     Returns:
-        What was reached, and the error that ended it, if one did.
+        What was reached, and the error or the Ctrl-C that ended it, if one did.
     """
     reached: dict[str, Any] = {}
-    failure: SpecReasonError | None = None
+    failure: SpecReasonError | KeyboardInterrupt | None = None
     try:
         asyncio.run(_solve(config, question, settings, on_event, policies, reached))
-    except KeyboardInterrupt:
-        pass  # what was reached is the result
-    except SpecReasonError as error:
+    except (SpecReasonError, KeyboardInterrupt) as error:
         failure = error
     return report(cast(SpecReasonState, reached)), failure
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -19,9 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from specreason_graph.contract.config import PairConfig
-from specreason_graph.contract.errors import ConfigError
 from specreason_graph.tools.launch import LaunchPlan, Progress, load_plan, running
 from specreason_graph.tools.launch.command import commands
+from specreason_graph.tools.launch.env_file import check_free, written
 from specreason_graph.tools.launch.plan import known_pairs
 from specreason_graph.tools.launch.server import OnProgress
 from specreason_graph.use.address import is_loopback
@@ -83,8 +81,8 @@ def up(
     if dry_run:
         print(*commands(plan), sep="\n")
         return
-    if env_file is not None and env_file.exists():
-        raise ConfigError(f"env_file: {env_file} exists; remove it, or name another")
+    if env_file is not None:
+        check_free(env_file)
     with suppress(asyncio.CancelledError):
         asyncio.run(_serve(plan, env_file, Console(stderr=True, highlight=False)))
 
@@ -98,7 +96,7 @@ async def _serve(plan: LaunchPlan, env_file: Path | None, console: Console) -> N
             pair = await stack.enter_async_context(running(plan, on_progress))
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in _environment(pair).items())
         if env_file is not None:
-            stack.enter_context(_written(env_file, exports))
+            stack.enter_context(written(env_file, exports))
         print(exports, end="", flush=True)
         console.print("both answer, with log-probabilities and cached tokens; Ctrl-C stops them", style="bold")
         await asyncio.Event().wait()
@@ -142,19 +140,3 @@ def _environment(pair: PairConfig) -> dict[str, str]:
         **({"SPECREASON_API_KEY": key.get_secret_value()} if key else {}),
         **({"SPECREASON_PRESET": pair.preset} if pair.preset else {}),
     }
-
-
-@contextmanager
-def _written(path: Path, text: str) -> Iterator[None]:
-    """A file that only its owner can read, and only while the servers are there."""
-    try:
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as file:  # 0600, as mkstemp makes it
-            file.write(text)
-            file.flush()
-            os.link(file.name, path)  # there at once with all that is in it, and never in another file's place
-    except OSError as error:
-        raise ConfigError(f"env_file: can't write {path} ({error.strerror})") from None
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ async def server(case: Case, role: Role) -> Finding:
             await endpoint.card()
     except EndpointRefused as error:
         if error.status in (401, 403):
-            return Finding("wrong", str(error), "--api-key, or SPECREASON_API_KEY")
+            return Finding("wrong", str(error), "set SPECREASON_API_KEY")
         raise
     except MalformedResponse as error:
         return Finding("wrong", str(error), "--dialect, or SPECREASON_DIALECT: vllm or llamacpp")

@@ -64,7 +64,7 @@ def _children() -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended meanwhile
-            parent = stat.read_text().rpartition(")")[2].split()[1]
+            parent = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1]
             if int(parent) == os.getpid():
                 found.append(int(stat.parent.name))
     return found

@@ -13,6 +13,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from specreason_graph.contract.errors import ConfigError, checked
+from specreason_graph.contract.small_files import small_text
 
 Decode = Literal["draft_model", "ngram", "eagle3", "mtp"]
 
@@ -131,9 +132,9 @@ def known_pairs() -> list[str]:
 
 def _table(source: str) -> dict[str, object]:
     if source in known_pairs():
-        return tomllib.loads((_PAIRS / f"{source}.toml").read_text())
+        return tomllib.loads((_PAIRS / f"{source}.toml").read_text(encoding="utf-8"))
     try:
-        return tomllib.loads(Path(source).read_text())
+        return tomllib.loads(small_text(Path(source)))
     except FileNotFoundError:
         raise ConfigError(f"there is no pair or file {source!r}; known pairs: {', '.join(known_pairs())}") from None
     except (OSError, ValueError) as error:

@@ -1,25 +1,30 @@
-"""The HTTP side: routes, the key, and replies that are sent whole or as server-sent events."""
+"""The HTTP side: routes, and replies that are sent whole or as server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from langchain_core.messages import AIMessage
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.use.gateway.account import Account
+from specreason_graph.use.gateway.connection import Limits
+from specreason_graph.use.gateway.front import Accounts, Door
 from specreason_graph.use.gateway.jobs import Job
-from specreason_graph.use.gateway.refusal import Refusal, refusal
-from specreason_graph.use.gateway.request import ChatRequest
+from specreason_graph.use.gateway.metrics import Metrics
+from specreason_graph.use.gateway.refusal import Refusal
+from specreason_graph.use.gateway.request import read
 from specreason_graph.use.gateway.response import Envelope
 from specreason_graph.use.gateway.service import Gateway, Piece
 
@@ -33,64 +38,94 @@ def _served(request: Request) -> Gateway:
     return gateway
 
 
+def _account(request: Request) -> Account:
+    account: Account = request.state.account
+    return account
+
+
 Served = Annotated[Gateway, Depends(_served)]
+Noted = Annotated[Account, Depends(_account)]
+_routes = APIRouter()
 
 
-def _authorized(request: Request, gateway: Served) -> None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    expected = gateway.key.get_secret_value()
-    if scheme.lower() != "bearer" or not secrets.compare_digest(key.strip().encode(), expected.encode()):
-        raise Refusal(401, "the gateway's key is missing or wrong: send it as a bearer token", code="invalid_api_key")
-
-
-_open = APIRouter()
-_keyed = APIRouter(prefix="/v1", dependencies=[Depends(_authorized)])
-
-
-@_open.get("/health")
+@_routes.get("/health")
 async def _health(gateway: Served) -> dict[str, Any]:
     return {"status": "ok", "running": gateway.jobs.running, "waiting": gateway.jobs.waiting}
 
 
-@_keyed.get("/models")
+@_routes.get("/ready")
+async def _ready(gateway: Served) -> Response:
+    roles = await gateway.readiness.roles()
+    status = "stopping" if gateway.jobs.draining else "ready" if all(roles.values()) else "not ready"
+    told = {role: "up" if up else "down" for role, up in roles.items()}
+    return JSONResponse({"status": status, **told}, 200 if status == "ready" else 503)
+
+
+@_routes.get("/metrics")
+async def _metrics(gateway: Served) -> Response:
+    return Response(gateway.metrics.text(), media_type=Metrics.content_type)
+
+
+@_routes.get("/v1/models")
 async def _models(gateway: Served) -> dict[str, Any]:
     return {"object": "list", "data": await gateway.cards()}
 
 
-@_keyed.get("/models/{name:path}")
+@_routes.get("/v1/models/{name:path}")
 async def _model(name: str, gateway: Served) -> dict[str, Any]:
     return await gateway.card(name)
 
 
-@_keyed.post("/chat/completions")
-async def _chat_completions(asked: ChatRequest, request: Request, gateway: Served) -> Response:
+@_routes.post("/v1/chat/completions")
+async def _chat_completions(request: Request, gateway: Served, account: Noted) -> Response:
+    asked = await asyncio.to_thread(read, await request.body())
     envelope = Envelope(asked.model)
     if not asked.stream:
-        whole = await gateway.whole(asked)
+        whole = await gateway.whole(asked, account)
         async with _stopped_by_leaving(request, whole):
-            return JSONResponse(envelope.completion([reply async for reply in whole.items() if reply]))
-    run = await gateway.streamed(asked)
+            replies = dict([reply async for reply in whole.items() if reply])
+        return JSONResponse(envelope.completion([replies[index] for index in sorted(replies)]))
+    run = await gateway.streamed(asked, account)
     async with _stopped_by_leaving(request, run):
         await run.begun(gateway.keep_alive)  # what is wrong with the request is told by the status, not in a stream
-    events = _events(run.items(gateway.keep_alive), envelope, include_usage=asked.stream_options.include_usage)
+    pieces = run.items(gateway.keep_alive)
+    events = _events(pieces, envelope, account, include_usage=asked.stream_options.include_usage)
     return StreamingResponse(
         events, media_type="text/event-stream", headers=_STREAM_HEADERS, background=BackgroundTask(run.stop)
     )
 
 
-def create_app(gateway: Gateway) -> FastAPI:
-    """The gateway as an ASGI application."""
+def create_app(
+    gateway: Gateway,
+    limits: Limits | None = None,
+    *,
+    origins: Sequence[str] = (),
+    open_metrics: bool = False,
+) -> ASGIApp:
+    """The gateway as an ASGI application.
+
+    Args:
+        gateway: what it serves.
+        limits: of which the size of a body is seen to here; the rest is the server's.
+        origins: pages, such as `https://chat.example`, whose scripts may read the replies.
+        open_metrics: whether `/metrics` needs no key.
+    """
     app = FastAPI(title="specreason", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.gateway = gateway
-    app.include_router(_open)
-    app.include_router(_keyed)
-    for kind in (Refusal, SpecReasonError, RequestValidationError, HTTPException, Exception):
+    app.include_router(_routes)
+    for kind in (Refusal, SpecReasonError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _refused)
-    return app
+    behind: ASGIApp = Door(app, gateway, (limits or Limits()).body_bytes, open_metrics=open_metrics)
+    if origins:
+        methods, told = ["GET", "POST"], ["X-Request-ID", "Retry-After"]
+        behind = CORSMiddleware(
+            behind, allow_origins=origins, allow_methods=methods, allow_headers=["*"], expose_headers=told
+        )
+    return Accounts(behind, gateway)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    told = refusal(error)
+    told = _account(request).refused(error)
     return JSONResponse(told.document, status_code=told.status, headers=dict(told.headers))
 
 
@@ -111,7 +146,7 @@ async def _stopped_by_leaving(request: Request, run: Job[Any]) -> AsyncIterator[
 
 
 async def _events(
-    pieces: AsyncIterator[Piece | None], envelope: Envelope, *, include_usage: bool
+    pieces: AsyncIterator[Piece | None], envelope: Envelope, account: Account, *, include_usage: bool
 ) -> AsyncIterator[str]:
     endings: list[AIMessage] = []
     try:
@@ -124,7 +159,7 @@ async def _events(
             if piece.chunk_position == "last":
                 endings.append(piece)
     except Exception as error:
-        yield _event(refusal(error).document)
+        yield _event(account.refused(error).document)
         if not isinstance(error, SpecReasonError | Refusal):
             raise
     if include_usage and endings:

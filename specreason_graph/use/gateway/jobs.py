@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from specreason_graph.use.gateway.refusal import Refusal
+from specreason_graph.use.gateway.places import Place, Places
+from specreason_graph.use.gateway.refusal import stopping
 
 _Item = TypeVar("_Item")
 
@@ -16,36 +17,45 @@ class Jobs:
     """All of them."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
-        self._places = asyncio.Semaphore(at_once)
-        self._at_once = at_once
-        self._bound = at_once + waiting
+        self._places = Places(at_once, waiting)
+        self.most = at_once + waiting
+        """Samples that one of them can have."""
+        self.draining = False
+        """Whether none is taken any more."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
-        """How many run."""
-        return min(len(self._tasks), self._at_once)
+        """How many samples are being written."""
+        return self._places.running
 
     @property
     def waiting(self) -> int:
         """How many wait for one of those to end."""
-        return len(self._tasks) - self.running
+        return self._places.waiting
 
-    def begin(self, items: AsyncIterator[_Item]) -> Job[_Item]:
-        """Run it when it is its turn.
+    def begin(self, whose: str, samples: Sequence[AsyncIterator[_Item]]) -> Job[_Item]:
+        """Run each of them when it is its turn.
 
         Raises:
-            Refusal: too many wait already.
+            Refusal: too many wait already, or none is taken any more.
         """
-        if len(self._tasks) >= self._bound:
-            raise Refusal(503, f"busy: {self.running} runs go on and {self.waiting} wait", code="overloaded")
-        run = Job(items, self._places)
+        if self.draining:
+            raise stopping()
+        run = Job(samples, self._places.ask(whose, len(samples)))
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
         return run
 
+    async def drain(self, seconds: float) -> None:
+        """Take no more, and wait so long for those that go on."""
+        self.draining = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+
     async def stop(self) -> None:
         """Cancel all of them, and wait until nothing is left."""
+        self.draining = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -53,13 +63,14 @@ class Jobs:
 
 
 class Job(Generic[_Item]):
-    """One of them; `stop` must be called whatever happens."""
+    """One of them, of one sample or several; `stop` must be called whatever happens."""
 
-    def __init__(self, items: AsyncIterator[_Item], places: asyncio.Semaphore) -> None:
+    def __init__(self, samples: Sequence[AsyncIterator[_Item]], places: Sequence[Place]) -> None:
         self._told: asyncio.Queue[list[_Item] | None] = asyncio.Queue()  # unbounded: no slow reader holds a server up
         self._begun = asyncio.Event()
         self._spoke = False
-        self.task = asyncio.create_task(self._tell(items, places))
+        self._places = places
+        self.task = asyncio.create_task(self._all(samples))
         self.task.add_done_callback(self._over)
 
     async def begun(self, patience: float) -> None:
@@ -99,13 +110,23 @@ class Job(Generic[_Item]):
         self.task.cancel()
         await asyncio.wait({self.task})
 
-    async def _tell(self, items: AsyncIterator[_Item], places: asyncio.Semaphore) -> None:
-        async with places:
-            async for item in items:  # nothing else is awaited here: a cancel reaches the innermost request
+    async def _all(self, samples: Sequence[AsyncIterator[_Item]]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for sample, place in zip(samples, self._places, strict=True):
+                    group.create_task(self._tell(sample, place))
+        except ExceptionGroup as failed:  # the first failure has cancelled the others
+            raise failed.exceptions[0] from None
+
+    async def _tell(self, sample: AsyncIterator[_Item], place: Place) -> None:
+        async with place:
+            async for item in sample:  # nothing else is awaited here: a cancel reaches the innermost request
                 self._spoke = True
                 self._put([item])
 
     def _over(self, task: asyncio.Task[None]) -> None:
+        for place in self._places:
+            place.leave()  # of samples that were cancelled before they began, too
         if not task.cancelled():
             task.exception()  # looked at, so asyncio does not complain where nobody listens any more
         self._put(None)
@@ -116,5 +137,5 @@ class Job(Generic[_Item]):
 
     def _check(self) -> None:
         if self.task.cancelled():
-            raise Refusal(503, "the gateway is stopping", code="stopping")
+            raise stopping()
         self.task.result()

@@ -15,6 +15,9 @@ from specreason_graph.use.gateway.calls import is_object
 
 OLD_CALLS = "an old name of OpenAI's: send tools and tool_choice, calls as tool_calls, and their results as role tool"
 
+_NAMED = 5
+"""How many calls a refusal names."""
+
 
 class Sparse(BaseModel):
     """An object in which a null is as good as nothing."""
@@ -94,7 +97,7 @@ class Message(Sparse):
             raise ValueError(f"tool_calls are made by role assistant, not {self.role}")
         ids = [call.id for call in self.tool_calls]
         if len(set(ids)) < len(ids):
-            raise ValueError(f"tool_calls: two have one id ({', '.join(sorted(ids))})")
+            raise ValueError(f"tool_calls: two have one id ({', '.join(sorted(ids)[:_NAMED])})")
         return self
 
     def as_langchain(self, called: Mapping[str, str]) -> BaseMessage:
@@ -143,9 +146,13 @@ def check_order(messages: list[Message]) -> list[Message]:
             raise ValueError(
                 f"the result at {place} answers {message.tool_call_id!r}, which no call before it has as id"
             )
-        waiting = set() if message.role == "user" else (waiting | ids) - {message.tool_call_id}
+        if message.role == "user":
+            waiting = set()
+        waiting |= ids  # in place: conversations may have thousands of calls
+        waiting.discard(str(message.tool_call_id))
     if waiting:
-        raise ValueError(f"{', '.join(sorted(waiting))} has no result: send one of role tool for each call")
+        named = ", ".join(sorted(waiting)[:_NAMED])
+        raise ValueError(f"{named} has no result: send one of role tool for each call")
     return messages
 
 

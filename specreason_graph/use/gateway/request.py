@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, Self
 
 from langchain_core.messages import BaseMessage
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from specreason_graph.contract.errors import checked
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.tools import CHOICES
+from specreason_graph.use.gateway.ceilings import MOST_SAMPLES, Ceiling
 from specreason_graph.use.gateway.effort import Effort, budgets
 from specreason_graph.use.gateway.messages import OLD_CALLS, Message, Sparse, check_order, conversation
+from specreason_graph.use.gateway.refusal import malformed
+
+_LARGEST_SCHEMA = 120_000
+"""Characters of an answer's schema as JSON, and of a tool; OpenAI's own bound. All of it is looked at."""
+_MOST_TOOLS = 128
 
 
 class JsonSchema(BaseModel):
@@ -32,6 +39,12 @@ class ResponseFormat(BaseModel):
             raise ValueError("json_schema goes with the type json_schema, and only with it")
         return self
 
+    @field_validator("json_schema")
+    @classmethod
+    def _of_a_size(cls, named: JsonSchema | None) -> JsonSchema | None:
+        _check_size(named.definition if named else None)
+        return named
+
     @property
     def schema_of_answer(self) -> dict[str, Any] | None:
         """None for free text."""
@@ -45,6 +58,12 @@ class FunctionTool(BaseModel):
 
     type: Literal["function"]
     function: dict[str, Any]
+
+    @field_validator("function")
+    @classmethod
+    def _of_a_size(cls, function: dict[str, Any]) -> dict[str, Any]:
+        _check_size(function)
+        return function
 
 
 class StreamOptions(BaseModel):
@@ -64,11 +83,11 @@ class ChatRequest(Sparse):
     top_p: float | None = None
     seed: int | None = None
     stop: list[str] = Field(default_factory=list, max_length=4)
-    n: int = Field(default=1, ge=1, le=8)
+    n: int = Field(default=1, ge=1, le=MOST_SAMPLES)
     response_format: ResponseFormat = ResponseFormat(type="text")
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    tools: list[FunctionTool] = Field(default_factory=list)
+    tools: list[FunctionTool] = Field(default_factory=list, max_length=_MOST_TOOLS)
     tool_choice: str | None = None
     """One of `CHOICES`, or a tool's name."""
     parallel_tool_calls: bool | None = None
@@ -79,15 +98,15 @@ class ChatRequest(Sparse):
     top_logprobs: Any = None
     echo: Any = None
     audio: Any = None
-    specreason: dict[str, Any] = Field(default_factory=dict)
+    specreason: dict[str, Any] = Field(default_factory=dict, max_length=len(Settings.model_fields))
     """Settings of this run, over all that the fields above say."""
 
     @field_validator("stop", mode="before")
     @classmethod
     def _several(cls, stop: Any) -> Any:
         """A lone text is a list of one; some harnesses put a null, and texts twice."""
-        texts = stop if isinstance(stop, list) else [stop]
-        return [text for place, text in enumerate(texts) if text is not None and text not in texts[:place]]
+        texts = [text for text in (stop if isinstance(stop, list) else [stop]) if text is not None]
+        return list(dict.fromkeys(texts)) if all(isinstance(text, str) for text in texts) else texts
 
     @field_validator("messages")
     @classmethod
@@ -122,17 +141,19 @@ class ChatRequest(Sparse):
         """The conversation."""
         return conversation(self.messages)
 
-    def settings(self, defaults: Settings, pair: str, longest_answer: int) -> Settings:
-        """What this run is to go by.
+    def settings(self, defaults: Settings, pair: str, longest_answer: int, ceiling: Ceiling) -> Settings:
+        """What this run is to go by; what only says "at most", as `max_tokens` does, is lowered to the ceilings.
 
         Args:
             defaults: of what the request leaves out.
             pair: name of the pair that its model stands for.
             longest_answer: tokens. `max_tokens` is an upper bound to its clients, who may send all of the context;
                 here it is room that is kept from the reasoning.
+            ceiling: of the request's key.
 
         Raises:
             ConfigError: a value is impossible, or something in `specreason` is no setting.
+            Refusal: something in `specreason` is above its ceiling, or no request's to choose.
         """
         tokens = self.max_completion_tokens or self.max_tokens
         asked = {
@@ -149,4 +170,25 @@ class ChatRequest(Sparse):
             **(budgets(self.reasoning_effort, defaults) if self.reasoning_effort else {}),
         }
         given = {name: value for name, value in asked.items() if value is not None}
-        return checked(Settings, {**defaults.model_dump(exclude_unset=True), **given, **self.specreason})
+        lowered = ceiling.lowered({**defaults.model_dump(), **given})
+        ours = defaults.model_dump(exclude_unset=True)
+        chosen = checked(Settings, {**ours, **given, **lowered, **self.specreason})
+        ceiling.check(self.specreason, chosen, defaults)
+        return chosen
+
+
+def read(body: bytes) -> ChatRequest:
+    """A request from its JSON; may take a while, so a thread does it.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        return ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise malformed(error) from None
+
+
+def _check_size(schema: dict[str, Any] | None) -> None:
+    if schema is not None and len(json.dumps(schema)) > _LARGEST_SCHEMA:
+        raise ValueError(f"a schema has {_LARGEST_SCHEMA} characters at most")

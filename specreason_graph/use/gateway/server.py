@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.use.address import resolved
-from specreason_graph.use.gateway.app import create_app
-from specreason_graph.use.gateway.service import Gateway
+from specreason_graph.use.gateway.connection import Connection, Connections, Limits, raise_file_limit
+from specreason_graph.use.gateway.jobs import Jobs
 from specreason_graph.use.signals import on_ending_signal
 
 _GRACE = 5  # seconds for connections to end once their runs are cancelled
@@ -30,24 +33,53 @@ def listening(host: str, port: int) -> socket.socket:
         raise ConfigError(f"port: can't listen at {host}:{port} ({error.strerror}); take another") from None
 
 
-async def serve(gateway: Gateway, listener: socket.socket) -> None:
-    """Answer requests until Ctrl-C, SIGTERM or SIGHUP; runs that go on then are cancelled."""
-    config = uvicorn.Config(create_app(gateway), log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE)
-    await _Server(config, gateway.jobs.stop).serve(sockets=[listener])
+class Server(uvicorn.Server):
+    """Serves an application until Ctrl-C, SIGTERM or SIGHUP, which are not raised again behind the end.
 
+    SIGTERM drains: new requests are refused, and runs that go on may end within so many seconds. Another signal, or
+    one of the others, cancels them at once.
+    """
 
-class _Server(uvicorn.Server):
-    """Signals cancel the runs, which uvicorn would wait for; and they are not raised again behind the end."""
-
-    def __init__(self, config: uvicorn.Config, stop_runs: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._stop_runs = stop_runs
+    def __init__(self, app: ASGIApp, jobs: Jobs, limits: Limits | None = None, *, drain: float = 0.0) -> None:
+        """Take over what the process may open; `drain` in seconds."""
+        raise_file_limit()
+        limits = limits or Limits()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                backlog=limits.backlog,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self.server_state = Connections(limits)
+        self._jobs = jobs
+        self._drain = drain
+        self._hurry = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        on_ending_signal(lambda number: self.handle_exit(number, None))
+        """As the command has them."""
+        on_ending_signal(self._end)
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._stop_runs()
+        """Drain, cancel what is left, then close all connections."""
+        draining = asyncio.create_task(self._jobs.drain(self._drain))
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (draining, hurry):
+            waiting.cancel()
+        await self._jobs.stop()
         await super().shutdown(sockets)
+
+    def _end(self, number: int) -> None:
+        if self.should_exit or number != signal.SIGTERM:
+            self._hurry.set()
+        self._jobs.draining = True
+        self.should_exit = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,60 +10,76 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from pydantic import SecretStr
 
 from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.errors import ConfigError, EndpointError
 from specreason_graph.contract.settings import Settings
+from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.judging.policy import FittedPolicy
 from specreason_graph.models.conversation import REASONING, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.use.chat_model import ChatSpecReason
+from specreason_graph.use.gateway.account import Account
+from specreason_graph.use.gateway.ceilings import Ceilings
+from specreason_graph.use.gateway.check import check_settings
 from specreason_graph.use.gateway.jobs import Job, Jobs
+from specreason_graph.use.gateway.keys import Keys
+from specreason_graph.use.gateway.metrics import Metrics
+from specreason_graph.use.gateway.readiness import Readiness
 from specreason_graph.use.gateway.refusal import Refusal
 from specreason_graph.use.gateway.request import ChatRequest
+from specreason_graph.use.runs import told_steps
 
 _DEFAULT = "default"
 _ANSWERS_SHARE = 4
 """A fourth of the context at most is kept for an answer because of `max_tokens`."""
 
+Reply = tuple[int, AIMessage]
+"""A reply with the index of its choice."""
 Piece = tuple[int, AIMessageChunk]
-"""A piece of a reply, with the index of its choice."""
+"""A piece of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Pairs of models, a key, and the runs that go on."""
+    """Pairs of models, the keys of those who may ask, and the runs that go on."""
 
     name: str
     """Under which the pair called `default` is served; the others have their own."""
-    key: SecretStr
+    keys: Keys
     settings: Settings
     """Of every run, where its request sets nothing else."""
+    ceilings: Ceilings
     pairs: Mapping[str, Pair]
     model: ChatSpecReason
     jobs: Jobs
+    metrics: Metrics
+    readiness: Readiness
     keep_alive: float
     """Seconds of silence in a stream."""
     started: int = field(default_factory=lambda: int(time.time()))
 
-    async def whole(self, request: ChatRequest) -> Job[AIMessage]:
-        """Have a request answered, one reply a choice.
+    async def whole(self, request: ChatRequest, account: Account) -> Job[Reply]:
+        """Have a request answered, one reply a choice, in whatever order they end.
 
         Raises:
             ConfigError: it asks for something impossible.
             EndpointError: a server of the pair failed while being asked about its model.
-            Refusal: there is no such model, or too many requests wait already.
+            Refusal: there is no such model, something is above a ceiling, or too many requests wait already.
         """
-        return self.jobs.begin(self._replies(request, await self._settings(request)))
+        settings = await self._settings(request, account)
+        samples = [self._reply(request, settings, index, account) for index in range(request.n)]
+        return self.jobs.begin(account.key or "", samples)
 
-    async def streamed(self, request: ChatRequest) -> Job[Piece]:
-        """Have it answered in pieces, one choice after the other.
+    async def streamed(self, request: ChatRequest, account: Account) -> Job[Piece]:
+        """Have it answered in pieces, those of all choices as they come.
 
         Raises:
             ConfigError: as above, and all the others.
         """
-        return self.jobs.begin(self._pieces(request, await self._settings(request)))
+        settings = await self._settings(request, account)
+        samples = [self._pieces(request, settings, index, account) for index in range(request.n)]
+        return self.jobs.begin(account.key or "", samples)
 
     async def cards(self) -> list[dict[str, Any]]:
         """What is served, as `/v1/models` lists it; a pair whose servers were never reached is left out.
@@ -97,20 +114,23 @@ class Gateway:
         if pair not in self.pairs:
             served = ", ".join(sorted({self.name, *self.pairs}))
             raise Refusal(
-                404, f"model: there is no {name!r}; served are {served}", param="model", code="model_not_found"
+                404, f"model: there is no {name[:80]!r}; served are {served}", param="model", code="model_not_found"
             )
         return pair
 
     async def _context(self, pair: Pair) -> int:
         return min(card.context for card in (await pair.cards()).values())
 
-    async def _settings(self, request: ChatRequest) -> Settings:
+    async def _settings(self, request: ChatRequest, account: Account) -> Settings:
         pair = str(request.specreason.get("pair", self._pair(request.model)))
         if pair not in self.pairs:
-            raise ConfigError(f"pair: there is no {pair!r}; configured are {', '.join(sorted(self.pairs))}")
+            raise ConfigError(f"pair: there is no {pair[:80]!r}; configured are {', '.join(sorted(self.pairs))}")
+        account.pair, account.streamed, account.samples = pair, request.stream, request.n
+        ceiling = self.ceilings.of(account.key, self.settings)
+        ceiling.check_samples(request.n, self.jobs.most)
         context = await self._context(self.pairs[pair])
         longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
-        return request.settings(self.settings, pair, longest_answer)
+        return await asyncio.to_thread(request.settings, self.settings, pair, longest_answer, ceiling)
 
     async def _messages(self, request: ChatRequest, settings: Settings) -> list[BaseMessage]:
         """The conversation; what its turn has spent of a budget is counted anew, since a client sends no figures."""
@@ -122,16 +142,32 @@ class Gateway:
                 reply.response_metadata["specreason"] = {"reasoning_tokens": len(tokens)}
         return messages
 
-    async def _replies(self, request: ChatRequest, settings: Settings) -> AsyncIterator[AIMessage]:
+    async def _reply(
+        self, request: ChatRequest, settings: Settings, index: int, account: Account
+    ) -> AsyncIterator[Reply]:
+        _begin(account)
         messages = await self._messages(request, settings)
-        for index in range(request.n):
-            yield await self.model.ainvoke(messages, **_of_choice(settings, index))
+        reply = await self.model.ainvoke(messages, **_of_choice(settings, index))
+        account.piece()
+        account.reply(reply)
+        yield index, reply
 
-    async def _pieces(self, request: ChatRequest, settings: Settings) -> AsyncIterator[Piece]:
+    async def _pieces(
+        self, request: ChatRequest, settings: Settings, index: int, account: Account
+    ) -> AsyncIterator[Piece]:
+        _begin(account)
         messages = await self._messages(request, settings)
-        for index in range(request.n):
-            async for piece in self.model.astream(messages, **_of_choice(settings, index)):
-                yield index, piece
+        async for piece in self.model.astream(messages, **_of_choice(settings, index)):
+            account.piece()
+            account.reply(piece)
+            yield index, piece
+
+
+def _begin(account: Account) -> None:
+    """Note that a sample has its place, and have its steps and faults told; the context is its own task's."""
+    account.placed()
+    told_steps.set(account.step)
+    told_failures.set(account.fault)
 
 
 def _of_choice(settings: Settings, index: int) -> dict[str, Any]:
@@ -143,9 +179,10 @@ def _of_choice(settings: Settings, index: int) -> dict[str, Any]:
 async def opened(
     configs: Mapping[str, PairConfig],
     *,
-    key: SecretStr,
+    keys: Keys,
     name: str = "specreason",
     settings: Settings | None = None,
+    ceilings: Ceilings | None = None,
     policies: Sequence[FittedPolicy] = (),
     at_once: int = 8,
     waiting: int = 64,
@@ -155,24 +192,38 @@ async def opened(
 
     Args:
         configs: the pairs by name; one is called `default`.
-        key: what clients must send as a bearer token.
+        keys: what clients must send as a bearer token, one of them.
         name: under which the default pair is served.
         settings: of every run, where its request sets nothing else.
+        ceilings: what requests may ask for; none but those of the models where not given.
         policies: fitted policies that runs may name.
-        at_once: runs that go on at the same time.
+        at_once: runs that go on at the same time; each sample of a request is one.
         waiting: more of them that may wait for their turn.
         keep_alive: seconds after which a silent stream says that it is still there.
 
     Raises:
-        ConfigError: `name` is the name of another pair.
+        ConfigError: `name` is the name of another pair, or the settings can't work with these pairs.
         EndpointError: the default pair's servers can't be asked about their models.
     """
     if name in configs.keys() - {_DEFAULT}:
         raise ConfigError(f"served_name: {name!r} is the name of another pair; take a different one")
     async with AsyncExitStack() as stack:
         pairs = {pair: await stack.enter_async_context(Pair(config)) for pair, config in configs.items()}
-        await pairs[_DEFAULT].cards()
+        chosen, bounds = settings or Settings(), ceilings or Ceilings()
+        bounds.check(chosen)
+        await check_settings(pairs, chosen, policies)
         model = ChatSpecReason(pairs=pairs, policies=policies)
         runs = Jobs(at_once, waiting)
         stack.push_async_callback(runs.stop)
-        yield Gateway(name, key, settings or Settings(), pairs, model, runs, keep_alive)
+        yield Gateway(
+            name=name,
+            keys=keys,
+            settings=chosen,
+            ceilings=bounds,
+            pairs=pairs,
+            model=model,
+            jobs=runs,
+            metrics=Metrics(runs),
+            readiness=Readiness(pairs[_DEFAULT]),
+            keep_alive=keep_alive,
+        )

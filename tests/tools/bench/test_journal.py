@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
 
-from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError, SpecReasonError
 from specreason_graph.tools.bench.journal import Journal, read_journal
 
 SETTINGS = {"base_model": "b", "settings": {"temperature": 0.0}, "judges": ("paper",)}
@@ -18,12 +20,14 @@ import sys
 from pathlib import Path
 from specreason_graph.tools.bench.journal import Journal
 
-journal = Journal(Path(sys.argv[1]), {})
-print("open", flush=True)
-input()
-for number in range(200):
-    journal.append({"writer": sys.argv[2], "number": number, "text": sys.argv[2] * 20_000})
+with Journal(Path(sys.argv[1]), {}) as journal:
+    print("open", flush=True)
+    input()
 """
+
+
+def policy(name: str, weight: float) -> dict[str, object]:
+    return {"name": name, "weights": {"likelihood.lowest": weight}, "intercept": weight}
 
 
 def test_records_survive_and_come_back_in_their_order(tmp_path: Path) -> None:
@@ -31,8 +35,10 @@ def test_records_survive_and_come_back_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "new" / "run.jsonl"
     records = [{"problem": f"p{number}", "text": f"{number}\n\nü\u2028\r\x85end"} for number in (3, 1, 2)]
     for record in records:
-        Journal(path, SETTINGS).append(record)
-    assert Journal(path, SETTINGS).records() == records
+        with Journal(path, SETTINGS) as journal:
+            journal.append(record)
+    with Journal(path, SETTINGS) as journal:
+        assert journal.records() == records
     assert read_journal(path) == (json.loads(json.dumps(SETTINGS)), records)
 
 
@@ -40,31 +46,35 @@ def test_records_survive_and_come_back_in_their_order(tmp_path: Path) -> None:
 def test_a_record_that_a_kill_cut_off_is_dropped_and_the_next_one_is_whole(tmp_path: Path, kept: int) -> None:
     """Else both would be lost: the new one would go on in the old one's line."""
     path = tmp_path / "run.jsonl"
-    journal = Journal(path, SETTINGS)
-    journal.append({"problem": "first"})
+    with Journal(path, SETTINGS) as journal:
+        journal.append({"problem": "first"})
     cut = json.dumps({"problem": "second", "text": "x" * 20})[:kept]
     with path.open("a") as file:
         file.write(cut)
     assert read_journal(path)[1] == [{"problem": "first"}]
-    again = Journal(path, SETTINGS)
-    again.append({"problem": "third"})
-    assert again.records() == [{"problem": "first"}, {"problem": "third"}]
+    with Journal(path, SETTINGS) as again:
+        again.append({"problem": "third"})
+        assert again.records() == [{"problem": "first"}, {"problem": "third"}]
 
 
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        ({**SETTINGS, "settings": {"temperature": 0.6}}, "settings {'temperature': 0.0}, not {'temperature': 0.6}"),
+        ({**SETTINGS, "settings": {"temperature": 0.6}}, "settings.temperature 0.0, not 0.6"),
         ({**SETTINGS, "draft_model": "d"}, "draft_model None, not 'd'"),
+        ({**SETTINGS, "draft_model": "d" * 999}, f"draft_model None, not '{'d' * 59}…"),
         ({"settings": SETTINGS["settings"], "judges": ["paper"]}, "base_model 'b', not None"),
+        ({**SETTINGS, "judges": ["paper", "strict"]}, "judges ['paper'], not ['paper', 'strict']"),
+        ({**SETTINGS, "policy": policy("mine", 1.0)}, "policy None, not 'mine'"),
     ],
-    ids=["changed", "added", "left-out"],
+    ids=["changed", "added", "long", "left-out", "listed", "policy"],
 )
 def test_other_settings_are_refused_by_name_and_leave_the_file_alone(
     tmp_path: Path, changed: dict[str, object], name: str
 ) -> None:
     path = tmp_path / "run.jsonl"
-    Journal(path, SETTINGS).append({"problem": "first"})
+    with Journal(path, SETTINGS) as journal:
+        journal.append({"problem": "first"})
     before = path.read_bytes()
     with pytest.raises(ConfigError) as refused:
         Journal(path, changed)
@@ -72,29 +82,65 @@ def test_other_settings_are_refused_by_name_and_leave_the_file_alone(
     assert path.read_bytes() == before
 
 
-def test_two_processes_at_once_write_whole_lines(tmp_path: Path) -> None:
-    """Long ones, which no buffer takes at once; and each writer's own stay in their order."""
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ("mine", "other", "begun with policy 'mine', not 'other';"),
+        ("mine", "mine", "begun with policy 'mine' as it was fitted then, not as it is now;"),
+    ],
+)
+def test_another_policy_is_told_by_its_name_without_its_weights(tmp_path: Path, then: str, now: str, said: str) -> None:
     path = tmp_path / "run.jsonl"
-    Journal(path, {})
-    writers = [
-        Popen([sys.executable, "-c", WRITER, str(path), name], stdin=PIPE, stdout=PIPE, text=True) for name in "ab"
-    ]
-    for writer in writers:
+    Journal(path, {"policy": policy(then, 1.0)}).close()
+    with pytest.raises(ConfigError) as refused:
+        Journal(path, {"policy": policy(now, 2.0)})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path, end: str) -> None:
+    """Two would do the same work, and every cell would be there twice."""
+    path = tmp_path / "run.jsonl"
+    with Popen([sys.executable, "-c", WRITER, str(path)], stdin=PIPE, stdout=PIPE, text=True) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("\n")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate(timeout=60)
-        assert writer.returncode == 0
-    records = read_journal(path)[1]
-    for name in "ab":
-        own = [record for record in records if record["writer"] == name]
-        assert [record["number"] for record in own] == list(range(200))
-        assert all(record["text"] == name * 20_000 for record in own)
-    assert len(path.read_text().splitlines()) == 401
+        with pytest.raises(ConfigError, match=r"out: another process is writing .*run\.jsonl; wait"):
+            Journal(path, {})
+        assert read_journal(path) == ({}, [])  # to read is free
+        if end == "kill":
+            writer.kill()
+        writer.communicate("\n", timeout=60)
+    with Journal(path, {}) as journal:
+        assert journal.records() == []
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a part of a record, and then no more; later the record is done again."""
+    path, write, room = tmp_path / "run.jsonl", os.write, 10
+
+    def nearly_full(file: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wrote, room = write(file, data[:room]), 0
+        return wrote
+
+    with Journal(path, SETTINGS) as journal:
+        journal.append({"problem": "first"})
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", nearly_full)
+            with pytest.raises(SpecReasonError, match=r"out: can't write .*No space left"):
+                journal.append({"problem": "second"})
+    with Journal(path, SETTINGS) as journal:
+        journal.append({"problem": "second"})
+        assert journal.records() == [{"problem": "first"}, {"problem": "second"}]
+
+
+@pytest.mark.parametrize("path", ["", "/dev/null/run.jsonl", "a.file/run.jsonl"])
+def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, path: str) -> None:
+    (tmp_path / "a.file").touch()
+    with pytest.raises(ConfigError, match=r"^out: can't write .*(directory|exists)"):
+        Journal(tmp_path / path, SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -57,10 +58,12 @@ class Specreason(Protocol):
 
 
 @pytest.fixture
-def specreason(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Specreason:
+def specreason(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Specreason]:
     """Run the command in this process, as its entry point does."""
     for name in [name for name in os.environ if name.startswith("SPECREASON_")]:
         monkeypatch.delenv(name)
+
+    interrupted = signal.getsignal(signal.SIGINT)
 
     def run(*arguments: str, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "argv", ["specreason", *arguments])
@@ -69,7 +72,8 @@ def specreason(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
             main()
         return Done(caught.value.code, *capsys.readouterr())
 
-    return run
+    yield run
+    signal.signal(signal.SIGINT, interrupted)
 
 
 def at(servers: ScriptedPair, preset: str = "thinking") -> list[str]:

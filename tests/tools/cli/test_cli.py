@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
-from specreason_graph.tools.cli import app
+from specreason_graph.tools.cli.app import app
 
 from .conftest import Specreason, at, serving
 
@@ -79,7 +79,9 @@ def test_a_run_that_stops_without_an_answer_says_so(specreason: Specreason) -> N
 
 def test_an_error_on_the_way_loses_no_step(specreason: Specreason) -> None:
     with serving(Script(STEPS, scores=[9, 0]), Script(STEPS)) as servers:
-        servers.base.fail(Fault("end", after=3), times=None)  # only streams: base can judge, but not write
+        servers.base.fail(
+            Fault("status", status=400, after=3), times=None
+        )  # only streams: base can judge, but not write
         done = specreason("solve", QUESTION, *at(servers), "--json")
     assert done.status == 1
     assert [step["text"] for step in json.loads(done.out)["steps"]] == ["There are 3 cows.\n\n"]
@@ -109,7 +111,7 @@ def test_ctrl_c_shows_what_was_reached_and_stops_the_servers(as_json: bool, unti
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
         until(lambda: not servers.draft.running)
-    assert (process.returncode, err) == (3, "")
+    assert (process.returncode, err) == (130, "")
     if as_json:
         assert [step["text"] for step in json.loads(out)["steps"]] == ["There are 3 cows.\n\n"]
     else:

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openai import AuthenticationError, InternalServerError, OpenAI
 
@@ -26,7 +28,7 @@ QUESTION: Any = [{"role": "user", "content": "How many legs have 3 cows?"}]
 
 @contextmanager
 def started(
-    servers: ScriptedPair, *options: str, **variables: str
+    servers: ScriptedPair, *options: str, keys_given: bool = False, **variables: str
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The command, and what it printed once it serves."""
     command = [sys.executable, "-m", "specreason_graph.tools.cli", "serve", *at(servers), "--port", "0", *options]
@@ -34,7 +36,7 @@ def started(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
         exports: dict[str, str] = {}
-        while len(exports) < 1 + ("SPECREASON_GATEWAY_KEY" not in variables):
+        while len(exports) < 1 + (not keys_given and "SPECREASON_GATEWAY_KEY" not in variables):
             line = process.stdout.readline()
             assert line.startswith("export "), process.communicate()[1]
             name, _, value = line.removeprefix("export ").strip().partition("=")
@@ -70,7 +72,11 @@ def test_it_prints_where_openai_s_clients_find_it_and_the_key_that_it_made_up() 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_the_runs_that_go_on(number: signal.Signals, until: Callable[..., None]) -> None:
     slow = ScriptedServer(DRAFT, template="think", model="scripted-draft", pace=Pace(ttft=60))
-    with serving(BASE, slow) as servers, started(servers) as (process, exports), ThreadPoolExecutor(1) as elsewhere:
+    with (
+        serving(BASE, slow) as servers,
+        started(servers, "--drain", "0.2") as (process, exports),
+        ThreadPoolExecutor(1) as elsewhere,
+    ):
         with client(exports) as it:
             asked = elsewhere.submit(it.chat.completions.create, model="specreason", messages=QUESTION)
             until(lambda: servers.draft.running)
@@ -83,8 +89,52 @@ def test_a_signal_ends_it_and_the_runs_that_go_on(number: signal.Signals, until:
         until(lambda: not servers.draft.running)
 
 
+def test_sigterm_lets_what_goes_on_end_and_takes_no_more(until: Callable[..., None]) -> None:
+    """Guards deployments: a new version is rolled out without losing an answer."""
+    slow = ScriptedServer(DRAFT, template="think", model="scripted-draft", pace=Pace(ttft=0.7))
+    with serving(BASE, slow) as servers, started(servers, "--drain", "60") as (process, exports):
+        with client(exports) as it, ThreadPoolExecutor(1) as elsewhere:
+            asked = elsewhere.submit(it.chat.completions.create, model="specreason", messages=QUESTION)
+            until(lambda: servers.draft.running)
+            process.send_signal(signal.SIGTERM)
+            url = exports["OPENAI_BASE_URL"].removesuffix("/v1")
+            until(lambda: httpx.get(f"{url}/ready").status_code == 503)
+            new = it.chat.completions.with_raw_response
+            with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
+                new.create(model="specreason", messages=QUESTION)
+            assert (caught.value.status_code, caught.value.response.headers["connection"]) == (503, "close")
+            assert asked.result().choices[0].message.content == "12"
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_what_an_operator_sees_is_json_and_keys_come_from_a_file(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("alice: sk-alice-1\n")
+    options = ["--gateway-keys", str(keys), "--allow-origin", "https://Chat.example/", "--open-metrics"]
+    with serving(BASE, DRAFT) as servers, started(servers, *options, keys_given=True) as (process, exports):
+        with client(exports, api_key="sk-alice-1") as it:
+            it.chat.completions.create(model="specreason", messages=QUESTION)
+        url = exports["OPENAI_BASE_URL"].removesuffix("/v1")
+        asks = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+        preflight = httpx.options(f"{url}/v1/chat/completions", headers=asks)
+        other = httpx.options(f"{url}/v1/chat/completions", headers={**asks, "Origin": "https://evil.example"})
+        assert 'specreason_requests_total{outcome="ok"} 1.0' in httpx.get(f"{url}/metrics").text
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert preflight.headers["access-control-allow-origin"] == "https://chat.example"
+    assert "access-control-allow-origin" not in other.headers
+    said, *lines = err.splitlines()
+    assert "Ctrl-C stops it" in said
+    [line] = [json.loads(line) for line in lines if '"ok"' in line]
+    assert (line["event"], line["key"], line["pair"], line["judged"]) == ("request", "alice", "default", 3)
+    assert "sk-alice" not in err
+    assert "cows" not in err
+
+
 def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
-    with serving(BASE, DRAFT) as servers, started(servers, SPECREASON_GATEWAY_KEY="a secret") as (process, exports):
+    with serving(BASE, DRAFT) as servers, started(servers, SPECREASON_GATEWAY_KEY=" a secret\n") as (process, exports):
         with client(exports, api_key="a secret") as it:
             assert [model.id for model in it.models.list()] == ["specreason"]
         with client(exports, api_key="a guess") as it, pytest.raises(AuthenticationError):
@@ -117,6 +167,12 @@ def test_more_pairs_of_the_environment_are_served_under_their_names() -> None:
     ("options", "status", "says"),
     [
         (["--host", "0.0.0.0"], 2, "--gateway-key"),
+        (["--gateway-key", " "], 2, "the key 'default' is empty"),
+        (["--gateway-key", "a", "--gateway-keys", "b"], 2, "gateway_keys: give the file, or --gateway-key"),
+        (["--gateway-keys", "/no/such"], 2, "gateway_keys: can't read /no/such"),
+        (["--ceilings", "/no/such"], 2, "ceilings: can't read /no/such"),
+        (["--allow-origin", "*"], 2, "allow_origin: '*' is no origin"),
+        (["--allow-origin", "chat.example"], 2, "allow_origin: 'chat.example' is no origin"),
         (["--host", "no.such.host.invalid"], 2, "host: there is no address"),
         (["--base-url", "http://127.0.0.1:9", "--draft-url", "http://127.0.0.1:9"], 1, "can't be reached"),
         (["--threshold", "11"], 2, "threshold"),

@@ -48,7 +48,9 @@ def test_it_prints_and_writes_the_environment_in_which_the_pair_is_found_and_end
         out, err = process.communicate(timeout=20)
     assert len(lines) == 4
     assert not any("'key'" in line for line in lines)
-    assert (process.returncode, out) == (0, written)
+    comment, *exports = written.splitlines(keepends=True)
+    assert comment.startswith("# written by `specreason up`")
+    assert (process.returncode, out) == (0, "".join(exports))
     variables = dict(line.removeprefix("export ").split("=", 1) for line in out.splitlines())
     assert variables.keys() == {f"SPECREASON_{x}" for x in ("BASE_URL", "DRAFT_URL", "API_KEY", "PRESET")}
     assert shlex.split(variables["SPECREASON_API_KEY"]) == ["a 'key'"]

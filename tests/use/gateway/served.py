@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import uvicorn
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
 from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
-from specreason_graph.use.gateway import Gateway, create_app, opened
-from specreason_graph.use.gateway.server import listening
+from specreason_graph.use.gateway import Gateway, Keys, Limits, create_app, opened
+from specreason_graph.use.gateway.server import Server, listening
 
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 12."]
@@ -57,6 +56,7 @@ class Served:
     """What runs."""
 
     url: str
+    server: Server
     gateway: Gateway
     servers: ScriptedPair
 
@@ -82,25 +82,37 @@ def slow(script: Script, seconds_per_token: float = 0.02, *, role: str = "base",
     return ScriptedServer(script, template="think", model=f"scripted-{role}", pace=pace, **options)
 
 
+class Quiet(Server):
+    """Leaves the signals of the tests' own process alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def served(
     base: Script | ScriptedServer = BASE,
     draft: Script | ScriptedServer = DRAFT,
     *,
     template: Any = "think",
+    limits: Limits | None = None,
+    keys: Keys | None = None,
+    origins: Sequence[str] = (),
+    open_metrics: bool = False,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Run both model servers and the gateway in the loop of the test; its pairs are `default` and `other`."""
     async with scripted_pair(base, draft, template=template) as servers:
         configs = {"default": servers.config, "other": servers.config}
-        async with opened(configs, key=SecretStr(KEY), **options) as gateway:
+        async with opened(configs, keys=keys or Keys({"tester": SecretStr(KEY)}), **options) as gateway:
             with listening("127.0.0.1", 0) as listener:
-                config = uvicorn.Config(create_app(gateway), log_config=None, log_level="warning", lifespan="off")
-                server = uvicorn.Server(config)
+                app = create_app(gateway, limits, origins=origins, open_metrics=open_metrics)
+                server = Quiet(app, gateway.jobs, limits)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 await until(lambda: server.started)
                 try:
-                    yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", gateway, servers)
+                    yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", server, gateway, servers)
                 finally:
                     await gateway.jobs.stop()
                     server.should_exit = True

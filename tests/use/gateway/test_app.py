@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from specreason_graph import ConfigError, EndpointConfig, EndpointError, Pair, PairConfig, Settings, create_specreason
 from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
-from specreason_graph.use.gateway import opened
+from specreason_graph.use.gateway import Keys, opened
 
 from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, asking, served, slow
 
@@ -162,7 +162,7 @@ async def test_a_pair_that_is_down_hides_no_other() -> None:
     async with scripted_pair(BASE, DRAFT, template="think") as servers:
         nobody = EndpointConfig(base_url="http://127.0.0.1:9")
         configs = {"default": servers.config, "down": PairConfig(base=nobody, draft=nobody)}
-        async with opened(configs, key=SecretStr(KEY)) as gateway:
+        async with opened(configs, keys=Keys({"tester": SecretStr(KEY)})) as gateway:
             assert [card["id"] for card in await gateway.cards()] == ["specreason"]
             with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
                 await gateway.card("down")
@@ -194,7 +194,7 @@ async def test_a_failure_behind_the_first_step_is_told_in_the_stream() -> None:
             extra_body={"specreason": {"look_ahead": False, "hedge": False}},
         )
         seen = []
-        with pytest.raises(Exception, match=r"^base") as caught:  # noqa: PT012
+        with pytest.raises(Exception, match=r"^the base model failed") as caught:  # noqa: PT012
             async for chunk in stream:
                 seen.append(chunk)
                 it.servers.base.fail(Fault("status", status=500), times=None)

@@ -8,6 +8,7 @@ import pytest
 
 from specreason_graph.contract.settings import Settings
 from specreason_graph.testing import Script
+from specreason_graph.use.gateway.ceilings import Ceiling
 from specreason_graph.use.gateway.request import ChatRequest
 
 from .served import BASE, DRAFT, QUESTION, STEPS, asking, served
@@ -21,7 +22,7 @@ TOOL: dict[str, Any] = {"type": "function", "function": {"name": "legs", "parame
 
 def settings(**body: Any) -> dict[str, Any]:
     """What is set of a run, beside the name of its pair."""
-    chosen = ChatRequest.model_validate(asking(**body)).settings(Settings(), "default", longest_answer=1000)
+    chosen = ChatRequest.model_validate(asking(**body)).settings(Settings(), "default", 1000, Ceiling())
     return chosen.model_dump(exclude_unset=True, exclude={"pair"})
 
 
@@ -79,15 +80,15 @@ def test_max_tokens_of_a_whole_context_leaves_room_to_reason() -> None:
 def test_a_request_comes_over_the_settings_that_the_gateway_was_started_with() -> None:
     defaults = Settings(threshold=5, temperature=0.5, first_steps=2)
     asked = ChatRequest.model_validate(asking(temperature=0, specreason={"threshold": 8}))
-    chosen = asked.settings(defaults, "other", longest_answer=1000)
+    chosen = asked.settings(defaults, "other", 1000, Ceiling())
     assert (chosen.temperature, chosen.threshold, chosen.first_steps, chosen.pair) == (0, 8, 2, "other")
 
 
 def test_an_effort_is_a_share_of_the_budgets_that_the_gateway_was_started_with() -> None:
     defaults = Settings(reasoning_budget=1000, turn_reasoning_budget=3000)
-    low = ChatRequest.model_validate(asking(reasoning_effort="low")).settings(defaults, "default", 1000)
+    low = ChatRequest.model_validate(asking(reasoning_effort="low")).settings(defaults, "default", 1000, Ceiling())
     assert (low.reasoning_budget, low.turn_reasoning_budget) == (250, 750)
-    none = ChatRequest.model_validate(asking(reasoning_effort="none")).settings(defaults, "default", 1000)
+    none = ChatRequest.model_validate(asking(reasoning_effort="none")).settings(defaults, "default", 1000, Ceiling())
     assert (none.reasoning_budget, none.turn_reasoning_budget) == (1000, 0)
 
 
@@ -141,11 +142,10 @@ async def test_sampling_reaches_the_models_and_choices_differ_in_their_seeds() -
     assert set(again) <= {body["seed"] for body in bodies}  # a choice is the run that its own seed gives
 
 
-async def test_streamed_choices_come_one_after_the_other() -> None:
+async def test_streamed_choices_come_side_by_side_each_of_them_whole() -> None:
     async with served() as it, it.client as client:
         stream = await client.chat.completions.create(model="specreason", messages=QUESTION, n=2, stream=True)
         choices = [chunk.choices[0] async for chunk in stream]
-    assert [choice.index for choice in choices] == sorted(choice.index for choice in choices)
     for index in (0, 1):
         own = [choice for choice in choices if choice.index == index]
         assert "".join(choice.delta.content or "" for choice in own) == "There are 12 legs."

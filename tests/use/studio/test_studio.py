@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 RIGHT = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 WRONG = ["There are 3 cows.", "3 * 4 = 11 legs.", "So 12."]
 BASE = Script(RIGHT, answer="12", scores=[9, 7, 9])
+PAGES = ("https://smith.langchain.com",)
 QUESTION: Any = {"messages": [{"role": "user", "content": "How many legs have 3 cows?"}]}
 
 
@@ -212,6 +213,33 @@ async def test_the_debugging_session_of_the_docs(tmp_path: Path, capsys: pytest.
         runs = await page["debug"](client, "How many legs have 3 cows?")
     texts = {name: [step["text"].strip() for step in run["specreason_steps"]] for name, run in runs.items()}
     assert texts == {"wrong": WRONG, "fixed": RIGHT, "edited": [RIGHT[0], "3 cows have 12 legs.", RIGHT[2]]}
+
+
+async def test_of_all_pages_in_a_browser_only_langsmith_s_may_use_it(tmp_path: Path) -> None:
+    """Guards developers: the server asks for no key, and any page that they look at could run models and read threads.
+
+    A post of plain text is one that browsers send without asking first.
+    """
+    evil, plain = "https://evil.example", {"content-type": "text/plain"}
+    async with studio(tmp_path) as (client, servers), aiohttp.ClientSession() as http:
+        url = str(client.http.client.base_url).rstrip("/")
+
+        async def seen(method: str, path: str, **headers: str) -> tuple[int, str | None]:
+            async with http.request(method, url + path, headers=headers, data=b"{}") as answer:
+                return answer.status, answer.headers.get("access-control-allow-origin")
+
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+        for origin in (evil, "null", "http://evil.example:2024", f"{PAGES[0]}.evil.example"):
+            assert await seen("OPTIONS", "/threads/search", Origin=origin, **asks) == (403, None)
+            assert await seen("POST", "/threads/search", Origin=origin, **plain) == (403, None)
+            assert await seen("GET", "/ok", Origin=origin) == (403, None)
+        for path in ("/threads/search", "/assistants/search"):
+            assert await seen("OPTIONS", path, Origin=PAGES[0], **asks) == (200, PAGES[0])
+            assert await seen("POST", path, Origin=PAGES[0], **plain) == (200, PAGES[0])
+        assert (await seen("POST", "/threads/search", Origin=url))[0] == 200
+        assert not servers.base.completions
+    allowed = json.loads((ROOT / "langgraph.json").read_text())["http"]["cors"]["allow_origins"]
+    assert tuple(allowed) == PAGES
 
 
 async def test_without_any_models_the_server_says_why_it_does_not_start(tmp_path: Path) -> None:

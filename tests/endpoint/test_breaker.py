@@ -1,0 +1,155 @@
+"""A server that is gone costs its timeout once: requests then fail at once, until one has looked and found it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import EndpointBusy, EndpointFailed, EndpointTimeout, EndpointUnreachable
+from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.endpoint.breaker import Breaker
+from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
+
+from .contract import collected
+
+PROMPT = [5, 6, 7]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer(Script(["One cow.", "Two cows."])) as it:
+        yield it
+
+
+@pytest.fixture
+async def endpoint(server: ScriptedServer) -> AsyncIterator[Endpoint]:
+    it = connect("base", server.config.model_copy(update={"timeout": 0.3, "patience": 0.5}))
+    await it.card()
+    yield it
+    await it.aclose()
+
+
+def short(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for name in ("breaker._FIRST", "breaker._LONGEST", "failures.SILENCE"):
+        monkeypatch.setattr(f"specreason_graph.endpoint.{name}", seconds)
+
+
+async def test_a_server_that_hangs_costs_one_timeout(server: ScriptedServer, endpoint: Endpoint) -> None:
+    """Guards runs: each step would wait as long again; the error says what it was and when it may be over."""
+    server.fail(Fault("hang"), times=None)
+    with pytest.raises(EndpointTimeout):
+        await endpoint.read([PROMPT])
+    began = time.monotonic()
+    for _ in range(10):
+        with pytest.raises(EndpointTimeout, match=r"sent nothing for 0\.3 s.*tried again in [23]\d\.\d s") as failed:
+            await endpoint.read([PROMPT])
+    assert time.monotonic() - began < 0.2
+    assert len(server.completions) == 1
+    assert 25 < (failed.value.retry_after or 0) <= 30
+
+
+async def test_one_request_looks_and_then_all_are_answered(
+    server: ScriptedServer, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards servers that come up under load: they meet one small request, not all that were waiting."""
+    short(monkeypatch, 0.2)
+    server.fail(Fault("close"), path=None, times=None)
+    with pytest.raises(EndpointUnreachable):
+        await endpoint.read([PROMPT])
+    for _ in range(2):
+        before = len(server.requests)
+        await asyncio.sleep(0.25)
+        found = await asyncio.gather(*(endpoint.read([PROMPT]) for _ in range(10)), return_exceptions=True)
+        assert all(isinstance(it, EndpointUnreachable) for it in found)
+        looks = [record.path for record in server.requests[before:]]
+        assert set(looks) == {"/v1/models"}
+        assert len(looks) <= 2  # the HTTP client itself sends a GET twice where a kept connection was dropped
+    server._faults.clear()
+    await asyncio.sleep(0.25)
+    assert (await endpoint.read([PROMPT])).items
+    assert all(await asyncio.gather(*(endpoint.read([PROMPT]) for _ in range(10))))
+
+
+async def test_a_server_that_restarts_is_soon_found_again() -> None:
+    """Guards the time after: refusals cost nothing, so the first looks come soon."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    endpoint = connect("base", EndpointConfig(base_url=url, patience=0))
+    waits = []
+    for _ in range(2):
+        with pytest.raises(EndpointUnreachable):
+            await endpoint.read([PROMPT])
+        with pytest.raises(EndpointUnreachable) as failed:
+            await endpoint.read([PROMPT])
+        waits.append(failed.value.retry_after or 0)
+        await asyncio.sleep(waits[-1])
+    assert waits[0] < 1.0 < waits[1] < 2.0
+    await endpoint.aclose()
+
+
+async def test_a_request_that_hangs_beside_others_that_are_answered_is_its_own_matter(server: ScriptedServer) -> None:
+    """Guards all runs against one prompt that a server chokes on."""
+    endpoint = connect("base", server.config.model_copy(update={"timeout": 0.3}))
+    await endpoint.card()
+    server.fail(Fault("hang"))
+    stuck = asyncio.create_task(endpoint.read([PROMPT]))
+    await asyncio.sleep(0.1)
+    assert (await endpoint.read([PROMPT])).items
+    with pytest.raises(EndpointTimeout):
+        await stuck
+    assert (await endpoint.read([PROMPT])).items
+    await endpoint.aclose()
+
+
+async def test_a_stream_that_writes_says_that_its_server_is_there() -> None:
+    """Guards slow servers: they answer somebody all the time."""
+    async with ScriptedServer(Script(["One cow, two cows."]), pace=Pace(seconds_per_token=0.1)) as server:
+        endpoint = connect("base", server.config.model_copy(update={"timeout": 0.35}))
+        prompt = await endpoint.render([{"role": "user", "content": "?"}], {})
+        writing = asyncio.create_task(collected(endpoint, prompt))
+        await asyncio.sleep(0.05)
+        server.fail(Fault("hang"))
+        with pytest.raises(EndpointTimeout):
+            await endpoint.read([prompt])
+        assert (await writing).text
+        assert (await endpoint.read([prompt])).items
+        await endpoint.aclose()
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_server_that_answers_is_no_dead_one(server: ScriptedServer, endpoint: Endpoint, status: int) -> None:
+    """Guards busy servers, and those that a request broke on: others are asked as before."""
+    server.fail(Fault("status", status=status, retry_after="9"))
+    with pytest.raises(EndpointFailed):
+        await endpoint.read([PROMPT])
+    assert (await endpoint.read([PROMPT])).items
+
+
+async def test_a_gateway_without_its_server_is_as_dead(server: ScriptedServer, endpoint: Endpoint) -> None:
+    server.fail(Fault("status", status=502), times=None)
+    with pytest.raises(EndpointFailed, match="502"):
+        await endpoint.read([PROMPT])
+    asked = len(server.completions)
+    with pytest.raises(EndpointFailed, match=r"502.*tried again in"):
+        await endpoint.read([PROMPT])
+    assert len(server.completions) == asked > 1
+
+
+def test_who_looks_in_a_loop_that_ends_does_not_keep_others_out_for_ever() -> None:
+    """Guards threads: a look has its time, and whoever was cancelled gives it back at once."""
+    breaker = Breaker()
+    breaker.lost(EndpointBusy("gone", 502), time.monotonic(), doubtful=True)
+    assert breaker.enter(0.1)
+    with pytest.raises(EndpointBusy):
+        breaker.enter(0.1)
+    time.sleep(0.12)
+    assert breaker.enter(10.0)
+    breaker.not_looked()
+    assert breaker.enter(10.0)
+    breaker.answered()
+    assert not breaker.enter(10.0)

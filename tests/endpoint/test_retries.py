@@ -1,0 +1,180 @@
+"""What is tried again, how often and for how long: at one server, before the first token."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+
+import pytest
+from aiohttp import web
+
+from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.errors import (
+    EndpointBusy,
+    EndpointError,
+    EndpointFailed,
+    EndpointRefused,
+    EndpointUnreachable,
+    TruncatedResponse,
+)
+from specreason_graph.endpoint import Endpoint, connect
+from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.retries import asked_to_wait
+from specreason_graph.testing import Fault, Script, ScriptedServer
+
+from .contract import collected
+from .fakes import serving
+
+PROMPT = [5, 6, 7]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer(Script(["One cow.", "Two cows."])) as it:
+        yield it
+
+
+@pytest.fixture
+async def endpoint(server: ScriptedServer) -> AsyncIterator[Endpoint]:
+    it = connect("base", server.config.model_copy(update={"patience": 2.0}))
+    await it.card()
+    yield it
+    await it.aclose()
+
+
+@pytest.mark.parametrize("after", [None, 0], ids=["instead of an answer", "before the first token"])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+async def test_what_may_pass_is_tried_again(
+    server: ScriptedServer, endpoint: Endpoint, status: int, after: int | None
+) -> None:
+    """Guards runs: a full queue, a limit and a gateway that lost its server for a moment end none."""
+    server.fail(Fault("status", status=status, after=after), times=2)
+    assert (await collected(endpoint, PROMPT)).end.why == "end_of_turn"
+    assert len(server.completions) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500])
+async def test_what_would_be_so_again_is_asked_once(server: ScriptedServer, endpoint: Endpoint, status: int) -> None:
+    """Guards servers: a request that broke one must not be sent to it, or another, once more."""
+    server.fail(Fault("status", status=status))
+    with pytest.raises(EndpointFailed if status == 500 else EndpointRefused) as failed:
+        await collected(endpoint, PROMPT)
+    assert failed.value.status == status  # type: ignore[attr-defined]
+    assert len(server.completions) == 1
+
+
+async def test_a_limit_that_stays_is_an_error_that_says_what_to_do(server: ScriptedServer) -> None:
+    """Guards users of hosted servers: they are told how to go on, and it does not take for ever."""
+    endpoint = connect("base", server.config.model_copy(update={"patience": 0.6}))
+    server.fail(Fault("status", status=429, message="rate limit"), times=None)
+    began = time.monotonic()
+    with pytest.raises(EndpointBusy, match=r"429: rate limit \(tries: \d in .* fewer runs at once.*patience") as busy:
+        await endpoint.read([PROMPT])
+    assert time.monotonic() - began < 1.0
+    assert busy.value.status == 429
+    assert 1 < len(server.completions) <= 8
+    await endpoint.aclose()
+
+
+async def test_without_patience_a_request_is_sent_once(server: ScriptedServer) -> None:
+    endpoint = connect("base", server.config.model_copy(update={"patience": 0}))
+    server.fail(Fault("status", status=503))
+    with pytest.raises(EndpointBusy):
+        await endpoint.read([PROMPT])
+    assert len(server.completions) == 1
+    await endpoint.aclose()
+
+
+async def test_a_server_is_given_the_time_that_it_asks_for(server: ScriptedServer, endpoint: Endpoint) -> None:
+    """Guards limits by the minute, which a try too early would only lengthen."""
+    server.fail(Fault("status", status=429, retry_after="1"))
+    began = time.monotonic()
+    assert (await endpoint.read([PROMPT])).items
+    assert 1.0 <= time.monotonic() - began < 1.8
+
+
+async def test_who_is_asked_to_wait_too_long_does_not_wait_at_all(server: ScriptedServer, endpoint: Endpoint) -> None:
+    """Guards runs against a `Retry-After` of an hour; whoever resumes them can read it off the error."""
+    server.fail(Fault("status", status=503, retry_after=formatdate(time.time() + 3600, usegmt=True)))
+    began = time.monotonic()
+    with pytest.raises(EndpointBusy, match=r"asks to wait 3[56]") as busy:
+        await endpoint.read([PROMPT])
+    assert time.monotonic() - began < 0.5
+    assert busy.value.retry_after == pytest.approx(3600, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("-1", 0.0),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 99 Oct 9999 07:28:00 GMT", None),
+    ],
+)
+def test_what_a_header_asks_for(header: str | None, seconds: float | None) -> None:
+    assert asked_to_wait(header) == seconds
+
+
+async def test_a_server_that_never_answered_is_not_waited_for_long() -> None:
+    """Guards who mistyped an address: a full patience is for servers that were there."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    endpoint, began = connect("base", EndpointConfig(base_url=url)), time.monotonic()
+    with pytest.raises(EndpointUnreachable):
+        await endpoint.card()
+    assert time.monotonic() - began < 1.5
+    await endpoint.aclose()
+
+
+@pytest.mark.parametrize("resets", [True, False], ids=["reset", "cut"])
+async def test_an_answer_that_breaks_off_is_asked_for_again(resets: bool) -> None:
+    """Guards judges: whatever is not streamed can be asked as a whole once more."""
+    asked = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            return web.json_response({"whole": True})
+        response = web.StreamResponse(headers={"Content-Length": "100"} if resets else {})
+        await response.prepare(request)
+        await response.write(b'{"whole": [1,')
+        if resets and request.transport is not None:
+            request.transport.close()
+        return response
+
+    async with serving(answer) as url:
+        http = Http("base", EndpointConfig(base_url=url))
+        assert await http.post("/", {}) == {"whole": True}
+        await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "error"),
+    [
+        ({"Content-Encoding": "gzip"}, b"no gzip", TruncatedResponse),
+        ({"Content-Type": "application/json; charset=rot13"}, b"{", EndpointError),
+        ({}, b"[" * 100_000, EndpointError),
+        ({}, b"9" * 10_000, EndpointError),
+    ],
+    ids=["no gzip", "charset", "deep", "a long number"],
+)
+async def test_odd_bodies_are_typed_errors(headers: dict[str, str], body: bytes, error: type[EndpointError]) -> None:
+    """Guards callers: no exception of a library reaches them."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers=headers)
+
+    async with serving(answer) as url:
+        http = Http("base", EndpointConfig(base_url=url, patience=0))
+        with pytest.raises(error, match=url):
+            await http.get("/")
+        await http.aclose()
