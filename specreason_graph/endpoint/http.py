@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
@@ -133,7 +134,8 @@ class Http:
         read: Callable[[aiohttp.ClientResponse], Awaitable[_Answer]],
     ) -> _Answer:
         async with self._failures.translated(), await self._send(method, path, body) as response:
-            return await read(response)
+            async with asyncio.timeout(self._config.timeout):  # bytes may drip for ever
+                return await read(response)
 
     async def _begun(
         self, path: str, body: Mapping[str, Any]
@@ -149,11 +151,8 @@ class Http:
         async with self._failures.translated(), await self._send("POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise self.malformed(f"answered {response.content_type}, not a stream of events")
-            while line := await self._line(response):
-                self._breaker.answered()
-                event = self._event(line)
-                if event is not None:
-                    yield event
+            while (event := await self._next(response)) is not None:
+                yield event
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
         client = (await self._sessions.here()).client
@@ -201,6 +200,16 @@ class Http:
             raise self.malformed(
                 f"answered {self._failures.redacted(raw[:80].decode(errors='replace'))!r}, not JSON"
             ) from None
+
+    async def _next(self, response: aiohttp.ClientResponse) -> dict[str, Any] | None:
+        """The next event of a stream; comments that keep it alive are none."""
+        async with asyncio.timeout(self._config.timeout):
+            while line := await self._line(response):
+                self._breaker.answered()
+                event = self._event(line)
+                if event is not None:
+                    return event
+        return None
 
     async def _line(self, response: aiohttp.ClientResponse) -> bytes:
         try:

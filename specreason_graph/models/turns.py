@@ -20,6 +20,7 @@ from specreason_graph.contract.errors import ConfigError, EndpointFailed, Endpoi
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import ChatMessage
+from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.generation.ledger import Opening
 from specreason_graph.models.conversation import REASONING, chat_messages, digest, kept_since, last_question
 from specreason_graph.models.pair import Pair
@@ -93,7 +94,9 @@ async def _bridge(pair: Pair, role: Role, following: Sequence[ChatMessage], pres
     """None where the template does not take these messages alone."""
     try:
         return await pair.bridge(role, following, preset)
-    except (ConfigError, EndpointRefused, EndpointFailed):
+    except (ConfigError, EndpointRefused, EndpointFailed) as error:
+        if is_passing(error):  # a server that is down for a moment says nothing of its template
+            raise
         return None
 
 

@@ -76,7 +76,8 @@ class Counts(NamedTuple):
 
 
 _COUNTED = re.compile(
-    r"^vllm:spec_decode_num_(drafts|draft_tokens|accepted_tokens)_total(?:\{.*\})? (\S+)$", re.MULTILINE
+    r"^vllm:spec_decode_num_(drafts|draft_tokens|accepted_tokens)_total(?:\{.*\})? (\d[\d.]*(?:e[+-]?\d+)?)$",
+    re.MULTILINE,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from specreason_graph.contract.errors import (
     EndpointError,
     EndpointFailed,
     EndpointRefused,
+    EndpointTimeout,
     EndpointUnreachable,
     TruncatedResponse,
 )
@@ -177,4 +179,23 @@ async def test_odd_bodies_are_typed_errors(headers: dict[str, str], body: bytes,
         http = Http("base", EndpointConfig(base_url=url, patience=0))
         with pytest.raises(error, match=url):
             await http.get("/")
+        await http.aclose()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_bytes_that_drip_for_ever_are_silence(streams: bool) -> None:
+    """Guards runs against servers, and routers that keep a stream alive, of which nothing comes."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b": ping\n\n" if streams else b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    async with serving(answer) as url:
+        http = Http("base", EndpointConfig(base_url=url, timeout=0.2))
+        with pytest.raises(EndpointTimeout):
+            await (anext(http.events("/", {})) if streams else http.post("/", {}))
         await http.aclose()

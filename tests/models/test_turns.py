@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from langchain_core.tools import tool
 
 from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph.contract.errors import EndpointBusy
 from specreason_graph.models.presets import Preset
-from specreason_graph.testing import Script, ScriptedServer, scripted_pair
+from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 
 TURNS = 10
 
@@ -166,3 +167,31 @@ async def test_a_plain_reply_carries_no_ids() -> None:
             graph = create_specreason(pair=pair, presets=[preset("think", keep)]).compile()
             reply = (await graph.ainvoke({"messages": [HumanMessage("?")]}))["messages"][-1]
             assert ("tokens" in reply.response_metadata["specreason"]) == expected
+
+
+async def test_a_server_that_is_busy_for_a_moment_does_not_change_what_a_reply_is_read_as() -> None:
+    """Guards what was written before: a refusal says that a template can't go on behind it, being busy does not."""
+    servers = [ScriptedServer(script("think"), template="think", context=16000) for _ in "bd"]
+    async with scripted_pair(*servers, preset="mine") as running:
+
+        async def asked(messages: list[AnyMessage]) -> list[AnyMessage]:
+            async with Pair(running.config) as pair:
+                graph = create_specreason(
+                    pair=pair, settings=Settings(tools=[count]), presets=[preset("think", "turn")]
+                )
+                return (await graph.compile().ainvoke({"messages": messages}))["messages"]  # type: ignore[no-any-return]
+
+        reply: Any = (await asked([HumanMessage("Count to ten.")]))[-1]
+        messages = [HumanMessage("Count to ten."), reply, ToolMessage("1", tool_call_id=reply.tool_calls[0]["id"])]
+        before = len(servers[0].requests)
+        await asked(messages)
+        looked_up = [record.body for record in servers[0].requests[before:] if record.path == "/tokenize"]
+        places = [at for at, body in enumerate(looked_up) if "messages" in body or len(body["prompt"]) > 1]
+        assert len(places) > 5
+        for fine in places:
+            for _ in range(fine):
+                servers[0].fail(Fault("no_usage"), path="/tokenize")
+            servers[0].fail(Fault("status", status=503, retry_after="99"), path="/tokenize")
+            with pytest.raises(EndpointBusy):
+                await asked(messages)
+            servers[0]._faults.clear()

@@ -47,7 +47,7 @@ class Account:
     waited: float | None = None
     """Seconds until the first of its runs had its place."""
     first: float | None = None
-    """Seconds until its client could see something of a reply."""
+    """Seconds until a stream could tell something of a reply."""
     steps: list[Step] = field(default_factory=list)
     """Kept ones, of all samples; those of runs that failed among them."""
     usage: list[UsageByRole] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Account:
         self.span.step(step)
 
     def piece(self) -> None:
-        """Something can be told."""
+        """A stream can tell something."""
         if self.first is None:
             self.first = time.monotonic() - self.begun
 

@@ -32,7 +32,7 @@ class Metrics:
         )
         self._first = Histogram(
             "specreason_first_piece_seconds",
-            "Seconds until there was something to tell: a kept step, or the answer's first piece (as TTFT)",
+            "Seconds until a stream had something to tell: a kept step, or the answer's first piece (as TTFT)",
             buckets=_SECONDS,
             registry=registry,
         )

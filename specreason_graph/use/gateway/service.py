@@ -148,7 +148,6 @@ class Gateway:
         _begin(account)
         messages = await self._messages(request, settings)
         reply = await self.model.ainvoke(messages, **_of_choice(settings, index))
-        account.piece()
         account.reply(reply)
         yield index, reply
 

@@ -115,6 +115,19 @@ async def test_a_second_request_that_stays_half_is_not_waited_for_either(connect
             await raw.reader.read()
 
 
+async def test_a_client_that_reads_nothing_of_its_reply_is_not_waited_for(connect: Connect) -> None:
+    async with served(limits=Limits(body_seconds=0.2)) as it:
+        raw = await connect(it)
+        raw.say("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await raw.status() == 200
+        [connection] = it.server.server_state.connections
+        connection.pause_writing()  # as when all buffers up to the client are full
+        async with asyncio.timeout(4):
+            with suppress(ConnectionError):
+                await raw.reader.read()
+        await until(lambda: not it.server.server_state.connections)
+
+
 @pytest.mark.parametrize(
     "said", ["", POST, f"{POST}Content-Length: 1000\r\n\r\n", "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"]
 )
