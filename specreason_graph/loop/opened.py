@@ -112,9 +112,10 @@ async def preset_of(pair: Pair, settings: Settings, catalog: Catalog) -> Preset:
 
     Raises:
         ConfigError: there is no such preset, or none fits.
+        EndpointError: a server failed that these settings can't go on without.
     """
-    cards = await pair.cards()
-    return catalog.preset(settings.preset or pair.preset, cards["base"].name, cards["draft"].name)
+    found = await cards(pair, settings)
+    return catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
 
 
 async def _open(

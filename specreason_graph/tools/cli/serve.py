@@ -42,7 +42,10 @@ def serve_command(
     allow_origin: Annotated[
         list[str], typer.Option(help="Origin of a page whose scripts may use the gateway, such as https://chat.example")
     ] = [],  # noqa: B006 - typer wants a list, and makes a new one
-    open_metrics: Annotated[bool, typer.Option("--open-metrics", help="Give /metrics without a key")] = False,
+    open_metrics: Annotated[
+        bool | None,
+        typer.Option(help="Give /metrics without a key; if not said, where only this machine reaches the gateway"),
+    ] = None,
     served_name: Annotated[str, typer.Option(help="Model name of the pair")] = "specreason",
     concurrency: Annotated[int, typer.Option(min=1, help="How many runs go on at a time")] = 8,
     queue: Annotated[int, typer.Option(min=0, help="How many more may wait; any other gets 503")] = 64,
@@ -100,7 +103,12 @@ def serve_command(
             keep_alive=keep_alive,
         ) as gateway:
             card = await gateway.card(served_name)
-            app = create_app(gateway, limits, origins=origins, open_metrics=open_metrics)
+            app = create_app(
+                gateway,
+                limits,
+                origins=origins,
+                open_metrics=is_loopback(host) if open_metrics is None else open_metrics,
+            )
             with server.listening(host, port) as listener:
                 print(_exports(host, listener.getsockname()[1], made_up), end="", flush=True)
                 console.print("{base} with {draft} as {}; Ctrl-C stops it".format(served_name, **card["specreason"]))

@@ -56,7 +56,8 @@ async def _health(gateway: Served) -> dict[str, Any]:
 @_routes.get("/ready")
 async def _ready(gateway: Served) -> Response:
     roles = await gateway.readiness.roles()
-    status = "stopping" if gateway.jobs.draining else "ready" if all(roles.values()) else "not ready"
+    able = roles["base"] and (roles["draft"] or gateway.settings.degrade)
+    status = "stopping" if gateway.jobs.draining else "ready" if able else "not ready"
     told = {role: "up" if up else "down" for role, up in roles.items()}
     return JSONResponse({"status": status, **told}, 200 if status == "ready" else 503)
 

@@ -10,6 +10,7 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.catalog import Catalog, builtin
 from specreason_graph.judging.policy import FittedPolicy
 from specreason_graph.loop.opened import preset_of
+from specreason_graph.loop.reached import cards
 from specreason_graph.models.pair import Pair
 
 
@@ -20,7 +21,7 @@ async def check_settings(pairs: Mapping[str, Pair], settings: Settings, policies
 
     Raises:
         ConfigError: no run could begin with these settings; the message names the setting, and the pair.
-        EndpointError: the default pair's servers can't be asked about their models.
+        EndpointError: the default pair's servers can't be asked about their models, and runs can't go on without.
     """
     catalog = builtin().extended([], [], policies)
     for name, pair in pairs.items():
@@ -34,15 +35,17 @@ async def check_settings(pairs: Mapping[str, Pair], settings: Settings, policies
 
 
 async def _check(pair: Pair, settings: Settings, catalog: Catalog) -> None:
-    cards = await pair.cards()
+    found = await cards(pair, settings)
     preset = await preset_of(pair, settings, catalog)
-    judge, _ = catalog.judging(settings, preset, cards["base"].name, cards["draft"].name)
-    context = min(card.context for card in cards.values())
+    judge, _ = catalog.judging(settings, preset, found.base.name, found.draft.name)
+    context = min(found.base.context, found.draft.context)
     if settings.answer_budget >= context:
         raise ConfigError(
             f"answer_budget: {settings.answer_budget} tokens of answer leave nothing of a context of {context}; lower "
             "it, or serve the models with a longer context"
         )
-    await asyncio.gather(pair.closings("base", preset), pair.closings("draft", preset), pair.same_tokenizer())
+    await pair.closings("base", preset)
+    if not found.alone:
+        await asyncio.gather(pair.closings("draft", preset), pair.same_tokenizer())
     if judge.labels:
         await pair.judge_request(judge, preset)

@@ -72,7 +72,7 @@ class Metrics:
         self._accepted.inc(accepted)
         self._judged.inc(judged)
         for step in account.steps:
-            self._steps.labels(step["source"], str(step.get("gate", "none"))).inc()
+            self._steps.labels(step["source"], step["gate"]["level"]).inc()
         for role in account.faults:
             self._faults.labels(role).inc()
 

@@ -16,6 +16,7 @@ from specreason_graph.contract.errors import ConfigError, EndpointError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.judging.policy import FittedPolicy
+from specreason_graph.loop.reached import cards
 from specreason_graph.models.conversation import REASONING, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.use.chat_model import ChatSpecReason
@@ -105,7 +106,8 @@ class Gateway:
             EndpointError: a server of the pair failed.
         """
         pair = self.pairs[self._pair(name)]
-        models = {role: card.name for role, card in (await pair.cards()).items()}
+        found = await cards(pair, self.settings)
+        models = {"base": found.base.name, "draft": found.draft.name or "unknown"}
         card = {"id": name, "object": "model", "created": self.started, "owned_by": "specreason"}
         return {**card, "max_model_len": await self._context(pair), "specreason": models}
 
@@ -119,7 +121,8 @@ class Gateway:
         return pair
 
     async def _context(self, pair: Pair) -> int:
-        return min(card.context for card in (await pair.cards()).values())
+        found = await cards(pair, self.settings)
+        return min(found.base.context, found.draft.context)
 
     async def _settings(self, request: ChatRequest, account: Account) -> Settings:
         pair = str(request.specreason.get("pair", self._pair(request.model)))

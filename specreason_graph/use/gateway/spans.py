@@ -16,7 +16,7 @@ try:
 except ImportError:
     trace = None  # type: ignore[assignment]
 
-_OF_A_STEP = ("index", "source", "accepted", "reject_reason", "score", "tokens", "gate")
+_OF_A_STEP = ("index", "source", "accepted", "reject_reason", "score", "tokens", "gate", "gate_why")
 _OF_A_REQUEST = ("id", "key", "route", "status", "outcome", "code", "pair", "samples", "steps", "judged", "accepted")
 _FAILED = ("failed", "error")
 
@@ -30,7 +30,8 @@ class RequestSpan:
     def step(self, step: Step) -> None:
         """An event."""
         if self._span is not None:
-            self._span.add_event("step", _attributes(step, _OF_A_STEP))
+            gate = {"gate": step["gate"]["level"], "gate_why": step["gate"]["why"]}
+            self._span.add_event("step", _attributes({**step, **gate}, _OF_A_STEP))
 
     def end(self, outcome: str, fields: Mapping[str, Any]) -> None:
         """What came of it; the span itself ends with its block."""

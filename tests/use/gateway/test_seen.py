@@ -213,6 +213,9 @@ async def test_ready_is_not_health(monkeypatch: pytest.MonkeyPatch) -> None:
         nobody = {"Authorization": ""}
         ready = await http.get("/ready", headers=nobody)
         assert (ready.status_code, ready.json()) == (200, {"status": "ready", "base": "up", "draft": "up"})
+        it.servers.draft.fail(Fault("status", status=500, message="secret"), path="/tokenize")
+        ready = await http.get("/ready", headers=nobody)
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "base": "up", "draft": "down"})
         it.servers.base.fail(Fault("status", status=500, message="secret"), path="/tokenize")
         ready = await http.get("/ready", headers=nobody)
         assert (ready.status_code, ready.json()) == (503, {"status": "not ready", "base": "down", "draft": "up"})
