@@ -130,7 +130,10 @@ async def test_a_server_s_failure_is_told_by_its_role_and_the_rest_is_in_the_log
         other.fail(Fault("status", status=500, message="CUDA error at secret-host-17, /srv/models"), times=None)
         reply = await http.post(
             "/v1/chat/completions",
-            json=asking(stream=stream, specreason={"first_steps": 1 if role == "base" else 0, "hedge": False}),
+            json=asking(
+                stream=stream,
+                specreason={"first_steps": 1 if role == "base" else 0, "hedge": False, "degrade": False},
+            ),
             headers={"X-Request-ID": "mine"},
         )
         metrics = (await http.get("/metrics")).text
@@ -224,6 +227,20 @@ async def test_ready_is_not_health(monkeypatch: pytest.MonkeyPatch) -> None:
         await it.gateway.jobs.stop()
         ready = await http.get("/ready", headers=nobody)
         assert (ready.status_code, ready.json()["status"]) == (503, "stopping")
+
+
+async def test_a_gateway_without_its_draft_answers_by_base_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A draft that is gone takes speed, and no answer; the log says so, and the client's metadata."""
+    async with served() as it, it.http as http:
+        it.servers.draft.fail(Fault("close"), path=None, times=None)
+        reply = await http.post("/v1/chat/completions", json=asking())
+        metrics = (await http.get("/metrics")).text
+    assert reply.status_code == 200
+    assert reply.json()["choices"][0]["specreason"]["without_draft"] >= 1
+    assert 'specreason_upstream_faults_total{role="draft"}' in metrics
+    assert 'specreason_steps_total{gate="base",source="base"}' in metrics
+    [line] = lines(caplog, "request")
+    assert (line["outcome"], line["judged"]) == ("ok", 0)
 
 
 async def test_readiness_is_asked_for_once_by_all_who_want_to_know() -> None:
