@@ -2,6 +2,7 @@
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.endpoint.llamacpp import LlamaCppEndpoint
+from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.protocol import Endpoint
 from specreason_graph.endpoint.replicas import Replicas
 from specreason_graph.endpoint.resumed import Resumed
@@ -14,17 +15,21 @@ _WITH_OTHERS = (
 __all__ = ["Endpoint", "connect"]
 
 
-def connect(role: str, config: EndpointConfig) -> Endpoint:
+def connect(role: str, config: EndpointConfig, heard: Heard | None = None) -> Endpoint:
     """A client for one server, or for several of one model; nothing is sent before the first request.
 
     Args:
         role: how messages call it, such as "base" or "draft".
         config: where it is and which dialect it speaks.
+        heard: told how many requests wait in the server, whenever it says so (vLLM does when asked).
     """
-    client = LlamaCppEndpoint if config.dialect == "llamacpp" else VllmEndpoint
+
+    def client(config: EndpointConfig) -> Endpoint:
+        return LlamaCppEndpoint(role, config) if config.dialect == "llamacpp" else VllmEndpoint(role, config, heard)
+
     if not config.replicas:
-        return Resumed(client(role, config))
+        return Resumed(client(config))
     changes = {"patience": min(config.patience, _WITH_OTHERS)}
     urls = (config.base_url, *config.replicas)
-    servers = [client(role, config.model_copy(update={**changes, "base_url": url})) for url in urls]
+    servers = [client(config.model_copy(update={**changes, "base_url": url})) for url in urls]
     return Resumed(Replicas(servers, config.patience))

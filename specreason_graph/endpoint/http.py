@@ -28,6 +28,7 @@ from specreason_graph.endpoint import sessions
 from specreason_graph.endpoint.breaker import Breaker
 from specreason_graph.endpoint.failures import Failures
 from specreason_graph.endpoint.ids import encoded
+from specreason_graph.endpoint.load import ASKS, Heard, waiting
 from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, retrying
 
 _UNKNOWN = 1.0  # seconds in which a server is tried again that has never answered: its address may be wrong
@@ -42,10 +43,11 @@ class Http:
     server (`breaker`) holds for all of them, in the event loops of all threads.
     """
 
-    def __init__(self, role: str, config: EndpointConfig) -> None:
+    def __init__(self, role: str, config: EndpointConfig, heard: Heard | None = None) -> None:
+        self._heard = heard
         self.name = f"{role} endpoint {URL(config.base_url).with_user(None)}"
         self._config = config
-        self._run: dict[str, str] = {}
+        self._run: dict[str, str] = {} if heard is None else {**ASKS}
         self._sessions = sessions.Sessions(config)
         self._failures = Failures(self.name, config)
         self._breaker = Breaker()
@@ -53,7 +55,7 @@ class Http:
     def pinned(self, session: str) -> Http:
         """The same connections, for requests that name their run: a router keeps a session on one server."""
         view = copy(self)
-        view._run = {"X-Session-ID": session}
+        view._run = {**self._run, "X-Session-ID": session}
         return view
 
     async def get(self, path: str) -> Any:
@@ -162,6 +164,8 @@ class Http:
         response = await client.request(method, self._config.base_url + path, data=data, headers=self._run)
         if response.status not in GONE:
             self._breaker.answered()
+        if self._heard is not None and (said := waiting(response.headers)) is not None:
+            self._heard(said)
         if response.status >= 400:
             async with response:
                 wait = asked_to_wait(response.headers.get("Retry-After"))

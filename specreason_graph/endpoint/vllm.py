@@ -16,6 +16,7 @@ from specreason_graph.endpoint import completions
 from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
     FREE,
@@ -39,8 +40,8 @@ from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, t
 class VllmEndpoint:
     """A vLLM server (see `protocol.Endpoint` for what each method promises)."""
 
-    def __init__(self, role: str, config: EndpointConfig) -> None:
-        self._http = Http(role, config)
+    def __init__(self, role: str, config: EndpointConfig, heard: Heard | None = None) -> None:
+        self._http = Http(role, config, heard)
         self._wanted = config.model
         self._full_likelihood = FullLikelihood() if config.full_likelihood else None
         self._cards: Memo[str | None, ModelCard] = Memo()

@@ -51,10 +51,10 @@ class Pair:
 
     def __init__(self, config: PairConfig) -> None:
         self.config = config
-        self.base = connect("base", config.base)
+        self.live = LiveRuns()
+        self.base = connect("base", config.base, self.live.load.told)
         self.draft = connect("draft", config.draft)
         self.preset = config.preset
-        self.live = LiveRuns()
         self._same_tokenizer: Memo[str, bool] = Memo()
         self._opens: Memo[tuple[Hashable, ...], bool] = Memo()
         self._requests: Memo[tuple[Hashable, ...], JudgeRequest] = Memo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
@@ -21,6 +22,8 @@ from specreason_graph.testing.record import Record
 from specreason_graph.testing.request import CompletionRequest, check, parsed
 from specreason_graph.testing.wire import choice, document, event, usage
 
+_ASKS, _SAYS = "endpoint-load-metrics-format", "endpoint-load-metrics"
+
 
 @dataclass(slots=True)
 class Completions:
@@ -35,6 +38,8 @@ class Completions:
     max_logprobs: int
     event_sizes: EventSizes
     served: int = 0
+    waiting: int = 0
+    """Requests that the server says wait in it."""
 
     async def answer(self, http: web.Request, record: Record, fault: Fault | None) -> web.StreamResponse:
         """Answer one request.
@@ -43,7 +48,7 @@ class Completions:
             Refusal: it can't be served.
         """
         job = self._job(record, fault)
-        return await (self._stream(http, job) if job.request.stream else self._whole(job))
+        return await (self._stream(http, job) if job.request.stream else self._whole(http, job))
 
     def _job(self, record: Record, fault: Fault | None) -> _Job:
         request = parsed(CompletionRequest, record.body if fault is None else fault.read(record.body))
@@ -61,7 +66,7 @@ class Completions:
         self.served += 1
         return _Job(request, record, sequences, self.served, fault)
 
-    async def _whole(self, job: _Job) -> web.Response:
+    async def _whole(self, http: web.Request, job: _Job) -> web.Response:
         tokens: list[list[Token]] = [[] for _ in job.sequences]
         async with aclosing(self._tokens(job)) as made:
             async for index, token in made:
@@ -70,7 +75,13 @@ class Completions:
         choices = [choice(self.model.tokenizer, job.request, index, all_) for index, all_ in enumerate(tokens)]
         # Of several prompts, vLLM counts all tokens but the cached ones of the last only.
         counts = self._usage(job, cached_tokens=job.sequences[-1].hit)
-        return web.json_response(self._document(job, choices, counts))
+        headers = {} if http.headers.get(_ASKS) != "JSON" else {_SAYS: f"JSON {json.dumps(self._load)}"}
+        return web.json_response(self._document(job, choices, counts), headers=headers)
+
+    @property
+    def _load(self) -> dict[str, Any]:
+        """As vLLM tells it on answers that are no streams."""
+        return {"named_metrics": {"kv_cache_usage_perc": 0.0, "num_requests_waiting": float(self.waiting)}}
 
     async def _stream(self, http: web.Request, job: _Job) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})

@@ -133,6 +133,10 @@ class ScriptedServer:
         """Connections that clients have opened so far."""
         return len(self._peers)
 
+    def queueing(self, requests: int) -> None:
+        """Say from now on that so many requests wait."""
+        self._completions.waiting = requests
+
     async def idle(self) -> None:
         """Wait until no completions request is being answered."""
         await self._idle.wait()

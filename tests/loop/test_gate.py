@@ -115,3 +115,14 @@ async def test_base_alone_writes_in_one_stream() -> None:
         asked = len(servers.base.completions)
     assert [step["source"] for step in found["specreason_steps"]] == ["base"] * len(STEPS)
     assert asked == 2  # the reasoning, and the answer
+
+
+async def test_a_server_that_says_that_requests_wait_is_heard() -> None:
+    """vLLM tells it with a judge's answer, where it is asked: the next step costs it less."""
+    async with scripted_pair(Script(STEPS), Script(STEPS), template="think") as servers, Pair(servers.config) as pair:
+        servers.base.queueing(5)
+        found = await create_specreason(pair=pair, settings=Settings(look_ahead=False)).compile().ainvoke(QUESTION)
+    first, *others = [step["gate"] for step in found["specreason_steps"]]
+    assert first == {"level": "both", "why": "idle"}
+    assert others[0] == {"level": "look_ahead", "why": "queue"}
+    assert {gate["why"] for gate in others} == {"queue"}
