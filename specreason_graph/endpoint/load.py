@@ -1,4 +1,4 @@
-"""What a server says of its load with an answer: vLLM's `endpoint-load-metrics` header (ORCA), where it is asked for."""
+"""What a server says of its load with an answer: vLLM's header `endpoint-load-metrics` (ORCA), where it is asked to."""
 
 from __future__ import annotations
 

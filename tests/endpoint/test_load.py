@@ -13,10 +13,15 @@ def test_waiting_requests_are_read_off_the_header() -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["", "TEXT named_metrics.num_requests_waiting=3", "JSON {", "JSON []", "JSON {}", 'JSON {"named_metrics": null}',
-     'JSON {"named_metrics": {"num_requests_waiting": "many"}}', 'JSON {"named_metrics": {"num_requests_waiting": NaN}}',
-     'JSON {"named_metrics": {"num_requests_waiting": Infinity}}'],
-)  # fmt: skip
+    [
+        "",
+        "TEXT named_metrics.num_requests_waiting=3",
+        "JSON {",
+        "JSON []",
+        'JSON {"named_metrics": null}',
+        *(f'JSON {{"named_metrics": {{"num_requests_waiting": {value}}}}}' for value in ('"many"', "NaN", "Infinity")),
+    ],
+)
 def test_anything_else_says_nothing(said: str) -> None:
     assert waiting({"endpoint-load-metrics": said}) is None
     assert waiting({}) is None
