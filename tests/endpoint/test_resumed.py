@@ -44,7 +44,7 @@ async def begun(it: ScriptedServer, **changes: Any) -> tuple[Endpoint, list[int]
 
 async def broken(it: ScriptedServer, fault: Fault, **asked: Any) -> Generated:
     """A generation of a server with this fault, by a client that knows no spelling yet."""
-    endpoint, prompt, close = await begun(it, timeout=0.3)
+    endpoint, prompt, close = await begun(it, timeout=0.7)
     it.fail(fault)
     try:
         return await collected(endpoint, prompt, close=close, **asked)
