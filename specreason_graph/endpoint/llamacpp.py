@@ -91,7 +91,9 @@ class LlamaCppEndpoint:
         if tools:
             body["tools"] = list(tools)
         with self._http.shape("/apply-template or /tokenize"):
-            text = (await self._http.post("/apply-template", body))["prompt"]
+            text = required(
+                self._http, "/apply-template", await self._http.post("/apply-template", body), "prompt", str
+            )
             if messages[-1]["role"] == "assistant":
                 closed = await self._http.post("/apply-template", {**body, "add_generation_prompt": False})
                 if closed["prompt"] == text:
@@ -120,8 +122,7 @@ class LlamaCppEndpoint:
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
         answer = await self._http.post("/detokenize", {"tokens": list(ids)})
-        with self._http.shape("/detokenize"):
-            return str(answer["content"])
+        return required(self._http, "/detokenize", answer, "content", str)
 
     @property
     def overlaps(self) -> bool:
