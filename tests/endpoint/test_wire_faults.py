@@ -32,11 +32,16 @@ PASSING = {"refuse", "reset", "stall", "drip", "truncate", "garbage", "status"}
 """What a stream gets over where it strikes once."""
 
 
+def timeout(kind: WireFaultKind | None) -> float:
+    """Seconds; short where it is waited for."""
+    return 0.7 if kind == "stall" else 20.0
+
+
 @asynccontextmanager
-async def spoiled() -> AsyncIterator[tuple[FaultProxy, Endpoint]]:
+async def spoiled(kind: WireFaultKind | None = None) -> AsyncIterator[tuple[FaultProxy, Endpoint]]:
     """A client of a server behind the proxy, that knows the server already."""
     async with odd_server() as server, FaultProxy(server.url) as proxy:
-        changes = {"base_url": proxy.url, "timeout": 0.6, "patience": 1.0}
+        changes = {"base_url": proxy.url, "timeout": timeout(kind), "patience": 1.0}
         endpoint = connect("base", server.config.model_copy(update=changes))
         try:
             await endpoint.card()
@@ -78,7 +83,7 @@ async def outcome(asked: Callable[[], Awaitable[_Answer]]) -> tuple[_Answer | No
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 async def test_a_stream_comes_to_its_end_or_to_an_error(fault: WireFault, times: int | None) -> None:
     """Guards runs: the generation is that of a server without faults, or there is none."""
-    async with spoiled() as (proxy, endpoint):
+    async with spoiled(fault.kind) as (proxy, endpoint):
         prompt = await endpoint.render(ASKED, {})
         close = Marker("</think>", (await endpoint.encode("</think>", control=True)).ids[0])
         whole = await collected(endpoint, prompt, boundary="\n\n", close=close)
@@ -94,7 +99,7 @@ async def test_a_stream_comes_to_its_end_or_to_an_error(fault: WireFault, times:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_whole_answer_comes_or_an_error(kind: WireFaultKind, path: str) -> None:
     """Guards judges, prompts and starts in the same way."""
-    async with spoiled() as (proxy, endpoint):
+    async with spoiled(kind) as (proxy, endpoint):
         expected = await everything(endpoint, path)
         proxy.fail(WireFault(kind), path=path, times=None)
         found, error = await outcome(lambda: everything(endpoint, path))
@@ -135,7 +140,7 @@ async def test_llama_cpp_behind_the_same_faults(kind: WireFaultKind, path: str) 
     plain_ids = {**LLAMA, "/tokenize": {"tokens": [7, 8]}}
     question, answers = (rendered, plain_ids) if path == "/apply-template" else (asked, LLAMA)
     async with llama(answers) as config, FaultProxy(config.base_url) as proxy:
-        proxied = config.model_copy(update={"base_url": proxy.url, "timeout": 0.6, "patience": 0.3})
+        proxied = config.model_copy(update={"base_url": proxy.url, "timeout": timeout(kind), "patience": 0.3})
         expected = await question(proxied)
         proxy.fail(WireFault(kind), path=path, times=None)
         found, error = await outcome(lambda: question(proxied))
