@@ -94,6 +94,7 @@ class Resumed:
                 to fit a schema or choices: nobody can go on in the middle of those.
         """
         stops, written, paid, edge = [boundary] if boundary else list(form.stop), list[Token](), Usage(), ""
+        reach = max(map(len, stops), default=1) - 1
         for breaks in range(_BREAKS + 1):
             before, behind, held = len(written), "", list[Token]()
             stream = self._endpoint.generate(
@@ -119,7 +120,7 @@ class Resumed:
                         for token in held:
                             yield token
                         held = []
-                        if len(behind) < len(edge):
+                        if edge and len(behind) < reach:
                             behind += said.text
                             if _across(edge, behind, stops):
                                 break
@@ -137,7 +138,7 @@ class Resumed:
             if len(written) >= max_tokens:
                 yield End("length", paid)
                 return
-            edge = text[len(text) - max(map(len, stops), default=1) + 1 :]
+            edge = text[max(0, len(text) - reach) :]
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """As the server does."""
@@ -160,7 +161,5 @@ def _plus(prompt: Sequence[int], written: Sequence[Token]) -> Sequence[int]:
 def _across(edge: str, behind: str, stops: Sequence[str]) -> bool:
     """Whether a stop begins in what was written before a break and ends behind it."""
     return any(
-        stop in edge[len(edge) - len(stop) + 1 :] + behind[: len(stop) - 1]
-        for stop in stops
-        if len(stop) <= len(edge) + 1
+        stop in edge[max(0, len(edge) - len(stop) + 1) :] + behind[: len(stop) - 1] for stop in stops if len(stop) > 1
     )
