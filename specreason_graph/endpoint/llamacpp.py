@@ -25,6 +25,7 @@ from specreason_graph.endpoint.protocol import (
     Readings,
     Sampling,
     Token,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.slots import Slots
@@ -148,7 +149,7 @@ class LlamaCppEndpoint:
             "top_k": 0,  # off, like min_p: the server's defaults are not what was asked for
             "min_p": 0.0,
             "seed": sampling.seed,
-            "stop": [*([boundary] if boundary else form.stop), *([close.text] if close else [])],
+            "stop": [*(boundaries(boundary) if boundary else form.stop), *([close.text] if close else [])],
             "n_probs": 1,
             "return_tokens": True,
             "cache_prompt": True,

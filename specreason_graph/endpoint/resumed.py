@@ -27,6 +27,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
     Usage,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 
@@ -93,7 +94,7 @@ class Resumed:
             EndpointError: it broke before a token came, too often, or where an answer of a `form` had begun that has
                 to fit a schema or choices: nobody can go on in the middle of those.
         """
-        stops, written, paid, edge = [boundary] if boundary else list(form.stop), list[Token](), Usage(), ""
+        stops, written, paid, edge = boundaries(boundary) if boundary else list(form.stop), list[Token](), Usage(), ""
         reach = max(map(len, stops), default=1) - 1
         for breaks in range(_BREAKS + 1):
             before, behind, held = len(written), "", list[Token]()

@@ -31,6 +31,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
     Usage,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, texts_of
@@ -133,7 +134,7 @@ class VllmEndpoint:
 
         A server that ignores `stop_token_ids` is stopped here: what a model writes behind `close` is no reasoning.
         """
-        stops = [boundary] if boundary else list(form.stop)
+        stops = boundaries(boundary) if boundary else list(form.stop)
         body = {
             "model": (await self.card()).name,
             "prompt": prompt,
