@@ -153,8 +153,15 @@ class Http:
         async with self._failures.translated(), await self._send("POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise self.malformed(f"answered {response.content_type}, not a stream of events")
-            while (event := await self._next(response)) is not None:
-                yield event
+            came = time.monotonic()
+            while line := await self._line(response):
+                self._breaker.answered()
+                event = self._event(line)
+                if event is not None:
+                    yield event
+                    came = time.monotonic()
+                elif time.monotonic() > came + self._config.timeout:  # comments can keep a stream alive for ever
+                    raise TimeoutError
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
         client = (await self._sessions.here()).client
@@ -204,16 +211,6 @@ class Http:
             raise self.malformed(
                 f"answered {self._failures.redacted(raw[:80].decode(errors='replace'))!r}, not JSON"
             ) from None
-
-    async def _next(self, response: aiohttp.ClientResponse) -> dict[str, Any] | None:
-        """The next event of a stream; comments that keep it alive are none."""
-        async with asyncio.timeout(self._config.timeout):
-            while line := await self._line(response):
-                self._breaker.answered()
-                event = self._event(line)
-                if event is not None:
-                    return event
-        return None
 
     async def _line(self, response: aiohttp.ClientResponse) -> bytes:
         try:

@@ -25,6 +25,7 @@ from specreason_graph.endpoint.protocol import (
     Readings,
     Sampling,
     Token,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.slots import Slots
@@ -91,7 +92,9 @@ class LlamaCppEndpoint:
         if tools:
             body["tools"] = list(tools)
         with self._http.shape("/apply-template or /tokenize"):
-            text = (await self._http.post("/apply-template", body))["prompt"]
+            text = required(
+                self._http, "/apply-template", await self._http.post("/apply-template", body), "prompt", str
+            )
             if messages[-1]["role"] == "assistant":
                 closed = await self._http.post("/apply-template", {**body, "add_generation_prompt": False})
                 if closed["prompt"] == text:
@@ -120,8 +123,7 @@ class LlamaCppEndpoint:
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
         answer = await self._http.post("/detokenize", {"tokens": list(ids)})
-        with self._http.shape("/detokenize"):
-            return str(answer["content"])
+        return required(self._http, "/detokenize", answer, "content", str)
 
     @property
     def overlaps(self) -> bool:
@@ -147,7 +149,7 @@ class LlamaCppEndpoint:
             "top_k": 0,  # off, like min_p: the server's defaults are not what was asked for
             "min_p": 0.0,
             "seed": sampling.seed,
-            "stop": [*([boundary] if boundary else form.stop), *([close.text] if close else [])],
+            "stop": [*(boundaries(boundary) if boundary else form.stop), *([close.text] if close else [])],
             "n_probs": 1,
             "return_tokens": True,
             "cache_prompt": True,

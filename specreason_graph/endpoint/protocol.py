@@ -140,6 +140,11 @@ class Likelihood:
     usage: Usage
 
 
+def boundaries(boundary: str) -> list[str]:
+    """The texts that end a step: with `\\n` at a line's end, or `\\r\\n`, as a draft may write that was taught so."""
+    return list(dict.fromkeys([boundary, boundary.replace("\n", "\r\n").removeprefix("\r")]))
+
+
 class Endpoint(Protocol):
     """A model server. Every method raises a subclass of `EndpointError` when it can't do its part."""
 

@@ -27,6 +27,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
     Usage,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 
@@ -93,7 +94,8 @@ class Resumed:
             EndpointError: it broke before a token came, too often, or where an answer of a `form` had begun that has
                 to fit a schema or choices: nobody can go on in the middle of those.
         """
-        stops, written, paid, edge = [boundary] if boundary else list(form.stop), list[Token](), Usage(), ""
+        stops, written, paid, edge = boundaries(boundary) if boundary else list(form.stop), list[Token](), Usage(), ""
+        reach = max(map(len, stops), default=1) - 1
         for breaks in range(_BREAKS + 1):
             before, behind, held = len(written), "", list[Token]()
             stream = self._endpoint.generate(
@@ -119,7 +121,7 @@ class Resumed:
                         for token in held:
                             yield token
                         held = []
-                        if len(behind) < len(edge):
+                        if edge and len(behind) < reach:
                             behind += said.text
                             if _across(edge, behind, stops):
                                 break
@@ -137,7 +139,7 @@ class Resumed:
             if len(written) >= max_tokens:
                 yield End("length", paid)
                 return
-            edge = text[len(text) - max(map(len, stops), default=1) + 1 :]
+            edge = text[max(0, len(text) - reach) :]
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """As the server does."""
@@ -160,7 +162,5 @@ def _plus(prompt: Sequence[int], written: Sequence[Token]) -> Sequence[int]:
 def _across(edge: str, behind: str, stops: Sequence[str]) -> bool:
     """Whether a stop begins in what was written before a break and ends behind it."""
     return any(
-        stop in edge[len(edge) - len(stop) + 1 :] + behind[: len(stop) - 1]
-        for stop in stops
-        if len(stop) <= len(edge) + 1
+        stop in edge[max(0, len(edge) - len(stop) + 1) :] + behind[: len(stop) - 1] for stop in stops if len(stop) > 1
     )

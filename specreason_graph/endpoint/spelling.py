@@ -28,9 +28,6 @@ _OTHERS = [byte for byte in range(0x100) if byte not in _PRINTED]
 _BYTES = {chr(byte): byte for byte in _PRINTED} | {chr(0x100 + at): byte for at, byte in enumerate(_OTHERS)}
 """Byte-level BPE's letter for each byte (GPT-2's table)."""
 
-# Hugging Face tokenizers read control tokens in any text; a break behind the first character hides them.
-_CONTROL = re.compile(r"(?<=<)(?=[|｜]|/?(?:think|s|tool_call|[a-z]+_[a-z]+)>)|(?<=\[)(?=/?[A-Z_]+\])")
-
 
 class Spelling:
     """The vocabulary of one model, as far as it is known.
@@ -149,9 +146,25 @@ class Speech:
         return text
 
 
-def plain_pieces(text: str) -> list[str]:
-    """The text in pieces none of which spells a control token."""
-    return [piece for piece in _CONTROL.split(text) if piece]
+def spells_control(text: str) -> bool:
+    """Whether a token's text is a control token's: letters between marks, which tokenizers keep apart in any text."""
+    text = text.strip()
+    inside = text[1:-1]
+    marks = text[:1] + text[-1:]
+    return any(map(str.isalnum, inside)) and not any(map(str.isalnum, marks)) and not any(map(str.isspace, inside))
+
+
+def plain_pieces(text: str, texts: Sequence[str]) -> list[str]:
+    """A text in pieces none of which spells a control token, by what the tokens spell that it was read as.
+
+    Hugging Face tokenizers read control tokens in any text; a break behind the first mark hides them.
+    """
+    pieces, begin, end = list[str](), 0, 0
+    for control in (it.strip() for it in texts if spells_control(it)):
+        if (found := text.find(control, end)) >= 0:
+            pieces.append(text[begin : found + 1])
+            begin, end = found + 1, found + len(control)
+    return [*pieces, text[begin:]] if text[begin:] else pieces
 
 
 def texts_of(strings: Sequence[object], text: str) -> list[str] | None:

@@ -32,6 +32,7 @@ from specreason_graph.endpoint.protocol import (
     Sampling,
     Token,
     Usage,
+    boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, texts_of
@@ -95,19 +96,20 @@ class VllmEndpoint:
         return (await self._tokenized(body))[0]
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
-        """`POST /tokenize`, in pieces where the text spells a control token that is to stay text."""
-        ids: list[int] = []
-        texts: list[str] = []
-        for piece in [text] if control else plain_pieces(text):
-            found, strings = await self._tokenized(
-                {"prompt": piece, "add_special_tokens": False, "return_token_strs": True}
-            )
-            told = texts_of(strings, piece)
-            if told is None or len(told) != len(found):  # no strings, or such as are no spelling
-                told = [token.text for token in await Speech(self._spelling).tokens(found, [0.0] * len(found))]
-            ids, texts = ids + found, texts + told
-        self._spelling.learn(ids, texts)
-        return Encoded(ids, texts)
+        """`POST /tokenize`, once more in pieces where the text spells a control token that is to stay text."""
+        encoded = await self._encoded(text)
+        if not control and len(pieces := plain_pieces(text, encoded.texts)) > 1:
+            found = [await self._encoded(piece) for piece in pieces]
+            encoded = Encoded([i for one in found for i in one.ids], [it for one in found for it in one.texts])
+        self._spelling.learn(encoded.ids, encoded.texts)
+        return encoded
+
+    async def _encoded(self, text: str) -> Encoded:
+        found, strings = await self._tokenized({"prompt": text, "add_special_tokens": False, "return_token_strs": True})
+        told = texts_of(strings, text)
+        if told is None or len(told) != len(found):  # no strings, or such as are no spelling
+            told = [token.text for token in await Speech(self._spelling).tokens(found, [0.0] * len(found))]
+        return Encoded(found, told)
 
     async def decode(self, ids: Sequence[int]) -> str:
         """`POST /detokenize`."""
@@ -133,7 +135,7 @@ class VllmEndpoint:
 
         A server that ignores `stop_token_ids` is stopped here: what a model writes behind `close` is no reasoning.
         """
-        stops = [boundary] if boundary else list(form.stop)
+        stops = boundaries(boundary) if boundary else list(form.stop)
         body = {
             "model": (await self.card()).name,
             "prompt": prompt,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from specreason_graph.contract.errors import TruncatedResponse
 from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids, fingerprint_behind
-from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage
+from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Token, Usage, boundaries
 from specreason_graph.generation.bill import StreamCost
 from specreason_graph.generation.cycle import in_circles
 from specreason_graph.generation.passage import Bounds, Closer, Passage
@@ -71,6 +71,7 @@ class Stream:
         self.at = wanted.ids.fingerprint
         """Fingerprint of the ids behind which the next step that is taken begins."""
         self._wanted = wanted
+        self._boundaries = boundaries(wanted.boundary)
         self._cap = wanted.step_tokens
         self._ready: deque[Passage] = deque()
         self._open = Passage()
@@ -224,7 +225,7 @@ class Stream:
 
     def _take(self, token: Token) -> None:
         """Put a token where it belongs: the one that completes a boundary is the last of its step."""
-        before, boundary = len(self._open.text), self._wanted.boundary
+        before = len(self._open.text)
         self._open.add(token)
         self._came += 1
         if self._came == 1:
@@ -237,7 +238,7 @@ class Stream:
             self._closed = True
             self._whole()
             return
-        if boundary in self._open.text[max(self._searched, before - len(boundary) + 1) :]:
+        if any(it in self._open.text[max(self._searched, before - len(it) + 1) :] for it in self._boundaries):
             self._searched = len(self._open.text)
             self._blanks += 1
             if self._open.text.strip() or self._blanks == _BLANK_TRIES:

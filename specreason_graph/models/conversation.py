@@ -127,13 +127,24 @@ def _told(message: BaseMessage, preset: Preset, *, now: bool, reasons: bool) -> 
             }
             for at, call in enumerate(message.tool_calls)
         ]
-    reasoning = message.additional_kwargs.get(REASONING)
+    told["content"], inside = _parted(told["content"], preset)
+    reasoning = message.additional_kwargs.get(REASONING) or inside
     if reasons and isinstance(reasoning, str) and reasoning:
         if preset.kind == "thinking":
             told["reasoning"] = reasoning
         else:  # it reasons in the open
             told["content"] = "\n\n".join(filter(None, [reasoning, told["content"]]))
     return told
+
+
+def _parted(content: str, preset: Preset) -> tuple[str, str]:
+    """What a reply says, and the reasoning that some clients leave before it, as models write it."""
+    opens, closes = preset.open.strip(), preset.close.strip()
+    begun = content.lstrip()
+    if preset.kind != "thinking" or not opens or not begun.startswith(opens) or closes not in begun:
+        return content, ""
+    reasoning, _, said = begun.removeprefix(opens).partition(closes)
+    return said.lstrip("\n"), reasoning.strip("\n")
 
 
 def _said_by(message: BaseMessage) -> str | None:

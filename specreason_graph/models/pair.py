@@ -20,6 +20,7 @@ from specreason_graph.generation.live import LiveRuns
 from specreason_graph.generation.passage import Closer
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.presets import Judge, Preset
+from specreason_graph.models.quoting import quotes
 from specreason_graph.models.rendering import behind_assistant, knows_tools, tools_in_words, turns_in_words
 
 _ASKED = ({"role": "user", "content": "?"},)
@@ -97,18 +98,27 @@ class Pair:
         self, role: Role, chat: Sequence[ChatMessage], preset: Preset, tools: Sequence[Mapping[str, Any]] = ()
     ) -> Opening:
         """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
+        endpoint = self.endpoint(role)
+        typed = await quotes(endpoint, chat, tools)
+        if typed is not None:
+            chat, tools = typed.hidden(chat), typed.hidden(tools)
         chat = await self._in_words(role, chat, preset)
         if tools and not await self.knows_tools(role, preset):
             chat, tools = tools_in_words(chat, tools, preset), ()
-        ids = await self.endpoint(role).render(chat, preset.template, tools)
+        ids = await endpoint.render(chat, preset.template, tools)
+        if typed is not None:
+            ids = await typed.ids(endpoint, await endpoint.decode(ids))
         ids = [*ids, *await self._opener(role, ids, preset)]
         return Opening(Ids(ids), digest(ids))
 
     async def bridge(self, role: Role, following: Sequence[ChatMessage], preset: Preset) -> list[int]:
         """What stands between the end of a reply and where the next one begins, the messages that follow included."""
         endpoint = self.endpoint(role)
+        typed = await quotes(endpoint, following)
+        if typed is not None:
+            following = typed.hidden(following)
         text = await behind_assistant(endpoint, preset, await self._in_words(role, following, preset))
-        ids = (await endpoint.encode(text, control=True)).ids
+        ids = await typed.ids(endpoint, text) if typed else (await endpoint.encode(text, control=True)).ids
         return [*ids, *await self._opener(role, ids, preset)]
 
     async def knows_tools(self, role: Role, preset: Preset) -> bool:

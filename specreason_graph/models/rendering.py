@@ -33,7 +33,7 @@ async def behind_assistant(endpoint: Endpoint, preset: Preset, following: Sequen
     """
     chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _SENTINEL}, *following]
     rendered = await endpoint.decode(await endpoint.render(chat, preset.template))
-    _, found, behind = rendered.rpartition(_SENTINEL)
+    _, found, behind = rendered.partition(_SENTINEL)  # the first: what follows was typed by somebody
     if not found:
         raise ConfigError(f"{endpoint.name}: its chat template drops the assistant's turn, so no judge can read it")
     return behind

@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def endpoint(server: ScriptedServer) -> AsyncIterator[Endpoint]:
-    it = connect("base", server.config.model_copy(update={"timeout": 0.3, "patience": 0.5}))
+    it = connect("base", server.config.model_copy(update={"timeout": 0.7, "patience": 0.5}))
     await it.card()
     yield it
     await it.aclose()
@@ -46,7 +46,7 @@ async def test_a_server_that_hangs_costs_one_timeout(server: ScriptedServer, end
         await endpoint.read([PROMPT])
     began = time.monotonic()
     for _ in range(10):
-        with pytest.raises(EndpointTimeout, match=r"sent nothing for 0\.3 s.*tried again in [23]\d\.\d s") as failed:
+        with pytest.raises(EndpointTimeout, match=r"sent nothing for 0\.7 s.*tried again in [23]\d\.\d s") as failed:
             await endpoint.read([PROMPT])
     assert time.monotonic() - began < 0.2
     assert len(server.completions) == 1
@@ -94,7 +94,7 @@ async def test_a_server_that_restarts_is_soon_found_again() -> None:
 
 async def test_a_request_that_hangs_beside_others_that_are_answered_is_its_own_matter(server: ScriptedServer) -> None:
     """Guards all runs against one prompt that a server chokes on."""
-    endpoint = connect("base", server.config.model_copy(update={"timeout": 0.3}))
+    endpoint = connect("base", server.config.model_copy(update={"timeout": 0.7}))
     await endpoint.card()
     server.fail(Fault("hang"))
     stuck = asyncio.create_task(endpoint.read([PROMPT]))
@@ -109,7 +109,7 @@ async def test_a_request_that_hangs_beside_others_that_are_answered_is_its_own_m
 async def test_a_stream_that_writes_says_that_its_server_is_there() -> None:
     """Guards slow servers: they answer somebody all the time."""
     async with ScriptedServer(Script(["One cow, two cows."]), pace=Pace(seconds_per_token=0.1)) as server:
-        endpoint = connect("base", server.config.model_copy(update={"timeout": 0.35}))
+        endpoint = connect("base", server.config.model_copy(update={"timeout": 0.7}))
         prompt = await endpoint.render([{"role": "user", "content": "?"}], {})
         writing = asyncio.create_task(collected(endpoint, prompt))
         await asyncio.sleep(0.05)

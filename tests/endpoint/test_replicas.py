@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -246,3 +248,25 @@ async def test_a_server_that_comes_up_later_with_another_model_is_asked_nothing(
         with pytest.raises(ConfigError, match="serves a"):
             await endpoint.read([PROMPT])
         assert not late.completions
+
+
+async def test_a_machine_that_is_off_costs_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards runs in every session: it refuses nothing, so each request would take as long as the client waits."""
+    monkeypatch.setattr("specreason_graph.endpoint.sessions.CONNECT", 0.5)
+    (up,) = some(1)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        async with up:
+            off = f"http://127.0.0.1:{full.getsockname()[1]}"
+            endpoint = connect("base", EndpointConfig(base_url=off, replicas=(up.url,)))
+            began = time.monotonic()
+            await asyncio.gather(*(generated(endpoint.pinned(str(session))) for session in range(20)))
+            for session in map(str, range(20)):
+                assert isinstance((await generated(endpoint.pinned(session)))[-1], End)
+            assert time.monotonic() - began < 1.5
+            await endpoint.aclose()
+        for client in waiting:
+            client.close()

@@ -44,7 +44,7 @@ async def begun(it: ScriptedServer, **changes: Any) -> tuple[Endpoint, list[int]
 
 async def broken(it: ScriptedServer, fault: Fault, **asked: Any) -> Generated:
     """A generation of a server with this fault, by a client that knows no spelling yet."""
-    endpoint, prompt, close = await begun(it, timeout=0.3)
+    endpoint, prompt, close = await begun(it, timeout=0.7 if fault.kind == "hang" else 20.0)
     it.fail(fault)
     try:
         return await collected(endpoint, prompt, close=close, **asked)
@@ -160,3 +160,26 @@ async def test_it_goes_on_at_llama_cpp_too() -> None:
         await endpoint.aclose()
     assert (found.text, found.ids, found.end.why) == ("ab", [2, 3], "end_of_turn")
     assert asked == [([1], 10), ([1, 2], 9)]
+
+
+@pytest.mark.parametrize("said", ["a<end>b", "<end>b", "ab<e<end>", "<<end>"])
+async def test_a_stop_of_several_tokens_is_found_wherever_it_breaks(said: str) -> None:
+    """Guards long stops at the beginning of an answer, of which a server that goes on sees the rest only."""
+    begin = said.index("<end>")
+    for after in range(begin + 1, begin + 5):
+        rest = [said[:after], said[after:]]
+
+        async def completion(request: web.Request, rest: list[str] = rest) -> list[dict[str, Any]]:
+            return [
+                EVENT | {"tokens": [ord(one)], "tokens_predicted": at, "content": one}
+                for at, one in enumerate(rest.pop(0), 1)
+            ]
+
+        async def spelled(request: web.Request) -> dict[str, Any]:
+            return {"content": "".join(map(chr, (await request.json())["tokens"]))}
+
+        async with llama({"/completion": completion, "/detokenize": spelled}) as config:
+            endpoint = connect("base", config)
+            found = await collected(endpoint, [1], form=Form(stop=["<end>", "!"]))
+            await endpoint.aclose()
+        assert (found.text, found.end.why) == (said[: begin + 5], "boundary"), after

@@ -11,7 +11,7 @@ from email.utils import formatdate
 import pytest
 from aiohttp import web
 
-from specreason_graph.contract.config import EndpointConfig
+from specreason_graph.contract.config import EndpointConfig, Environment
 from specreason_graph.contract.errors import (
     EndpointBusy,
     EndpointError,
@@ -199,3 +199,10 @@ async def test_bytes_that_drip_for_ever_are_silence(streams: bool) -> None:
         with pytest.raises(EndpointTimeout):
             await (anext(http.events("/", {})) if streams else http.post("/", {}))
         await http.aclose()
+
+
+def test_the_environment_sets_the_patience_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("BASE_URL", "http://a"), ("DRAFT_URL", "http://b"), ("PATIENCE", "3.5")):
+        monkeypatch.setenv(f"SPECREASON_{name}", value)
+    pair = Environment().configured()["default"]
+    assert (pair.base.patience, pair.draft.patience) == (3.5, 3.5)

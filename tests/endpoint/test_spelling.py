@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers.decoders import DecodeStream
 
 from specreason_graph.endpoint.protocol import Token
-from specreason_graph.endpoint.spelling import HALF, Speech, Spelling, plain_pieces, sliced, texts_of
+from specreason_graph.endpoint.spelling import HALF, Speech, Spelling, plain_pieces, sliced, spells_control, texts_of
 from specreason_graph.testing import ByteTokenizer, tokenizer
 
 TOKENIZERS = st.sampled_from([tokenizer("a"), tokenizer("b")])
@@ -32,13 +32,13 @@ class Vocabulary:
 
     def plain(self, text: str) -> list[int]:
         """The ids of a text in which nothing is a control token."""
-        return [token for piece in plain_pieces(text) for token in self.backend.encode(piece)]
+        return [token for piece in pieces(self.backend, text) for token in self.backend.encode(piece)]
 
     async def ids(self, text: str) -> list[int]:
         return self.plain(text)
 
     async def encode(self, text: str) -> None:
-        for piece in plain_pieces(text) if self.tells else ():
+        for piece in pieces(self.backend, text) if self.tells else ():
             ids = self.backend.encode(piece)
             self.spelling.learn(ids, texts_of(self.backend.strings(ids), piece) or ())
 
@@ -86,10 +86,15 @@ async def test_each_tokens_text_does_not_depend_on_the_cutting(
 ) -> None:
     """Guards evidence: it belongs to a token, and so does its place in the text."""
     ids = Vocabulary(backend).plain(text)
-    expected = [one for piece in plain_pieces(text) for one in sliced(piece, _widths(backend, piece))]
+    expected = [one for piece in pieces(backend, text) for one in sliced(piece, _widths(backend, piece))]
     for vocabulary in (Vocabulary(backend), Vocabulary(backend, tells=False)):
         for cutting in (sizes, [1], [len(ids) + 1], sizes):
             assert [token.text for token in await vocabulary.spoken(ids, cutting)] == expected
+
+
+def pieces(backend: ByteTokenizer, text: str) -> list[str]:
+    """The pieces of a text, asked of the tokenizer as a client does."""
+    return plain_pieces(text, sliced(text, _widths(backend, text)))
 
 
 def _widths(backend: ByteTokenizer, text: str) -> list[int]:
@@ -183,3 +188,24 @@ def test_strings_that_do_not_make_up_the_text_are_not_believed(
 ) -> None:
     """Guards what is learned for the whole process."""
     assert texts_of(strings, text) == told
+
+
+CONTROLS = ["<|im_end|>", "</think>", "<start_of_turn>", "<end_of_turn>", "<eos>", "<bos>", "<unk>", "<s>", "</s>"]
+CONTROLS += ["[gMASK]", "<sop>", "<seed:think>", "<SPECIAL_12>", "<extra_id_0>", "<tool_response>", "[INST]", "[/INST]"]
+CONTROLS += ["<｜begin▁of▁sentence｜>", "<|reserved_special_token_0|>", "[|endofturn|]", "]~b]", "[e~[", ">>TITLE<<"]
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_token_that_is_a_control_token_is_told_by_its_text(control: str) -> None:
+    """Of models that are out there; a list of their shapes had left out half of them."""
+    assert spells_control(control)
+    assert plain_pieces(f"a {control} b", ["a ", control, " b"]) == [f"a {control[0]}", f"{control[1:]} b"]
+    assert plain_pieces(control * 2, [control, control]) == [control[0], control[1:] + control[0], control[1:]]
+
+
+@pytest.mark.parametrize(
+    "text", ["<|", "|>", " =", "\n\n", "###", "}),", "a", "don't", "_id", "<div", "</", " (", "", "<", "..."]
+)
+def test_a_token_of_ordinary_text_is_none(text: str) -> None:
+    assert not spells_control(text)
+    assert plain_pieces(f"x{text}", ["x", text]) == [f"x{text}"]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import EndpointError, SpecReasonError
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.protocol import Marker
@@ -16,7 +17,8 @@ from specreason_graph.testing import FaultProxy, WireFault
 from specreason_graph.testing.wire_fault import KINDS, WireFaultKind
 
 from .contract import collected
-from .fakes import ASKED, odd_server
+from .fakes import ASKED, llama, odd_server
+from .test_llamacpp import EVENT, LAST
 
 OF_LOGPROBS = ("no_logprobs", "null_logprobs", "nan_logprobs", "infinite_logprobs")
 WITHOUT = {"/tokenize": OF_LOGPROBS, "/detokenize": (*OF_LOGPROBS, "empty_choices"), "/v1/models": OF_LOGPROBS}
@@ -30,11 +32,16 @@ PASSING = {"refuse", "reset", "stall", "drip", "truncate", "garbage", "status"}
 """What a stream gets over where it strikes once."""
 
 
+def timeout(kind: WireFaultKind | None) -> float:
+    """Seconds; short where it is waited for."""
+    return 0.7 if kind == "stall" else 20.0
+
+
 @asynccontextmanager
-async def spoiled() -> AsyncIterator[tuple[FaultProxy, Endpoint]]:
+async def spoiled(kind: WireFaultKind | None = None) -> AsyncIterator[tuple[FaultProxy, Endpoint]]:
     """A client of a server behind the proxy, that knows the server already."""
     async with odd_server() as server, FaultProxy(server.url) as proxy:
-        changes = {"base_url": proxy.url, "timeout": 0.6, "patience": 1.0}
+        changes = {"base_url": proxy.url, "timeout": timeout(kind), "patience": 1.0}
         endpoint = connect("base", server.config.model_copy(update=changes))
         try:
             await endpoint.card()
@@ -76,7 +83,7 @@ async def outcome(asked: Callable[[], Awaitable[_Answer]]) -> tuple[_Answer | No
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 async def test_a_stream_comes_to_its_end_or_to_an_error(fault: WireFault, times: int | None) -> None:
     """Guards runs: the generation is that of a server without faults, or there is none."""
-    async with spoiled() as (proxy, endpoint):
+    async with spoiled(fault.kind) as (proxy, endpoint):
         prompt = await endpoint.render(ASKED, {})
         close = Marker("</think>", (await endpoint.encode("</think>", control=True)).ids[0])
         whole = await collected(endpoint, prompt, boundary="\n\n", close=close)
@@ -92,7 +99,7 @@ async def test_a_stream_comes_to_its_end_or_to_an_error(fault: WireFault, times:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_whole_answer_comes_or_an_error(kind: WireFaultKind, path: str) -> None:
     """Guards judges, prompts and starts in the same way."""
-    async with spoiled() as (proxy, endpoint):
+    async with spoiled(kind) as (proxy, endpoint):
         expected = await everything(endpoint, path)
         proxy.fail(WireFault(kind), path=path, times=None)
         found, error = await outcome(lambda: everything(endpoint, path))
@@ -100,6 +107,45 @@ async def test_a_whole_answer_comes_or_an_error(kind: WireFaultKind, path: str) 
         assert error or found == expected
         touches = kind not in WITHOUT.get(path, ())
         assert (error is None) == (kind == "drip" or not touches)
+
+
+LLAMA = {
+    "/completion": [EVENT, LAST],
+    "/apply-template": {"prompt": "How many?"},
+    "/tokenize": {"tokens": [{"id": 7, "piece": "A"}]},
+    "/detokenize": {"content": "Aa"},
+}
+
+
+@pytest.mark.parametrize("path", ["/completion", "/apply-template", "/tokenize", "/detokenize", "/props"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_llama_cpp_behind_the_same_faults(kind: WireFaultKind, path: str) -> None:
+    """Guards the other dialect: no field is read before it is looked at."""
+
+    async def asked(config: EndpointConfig) -> Any:
+        endpoint = connect("base", config)
+        try:
+            written = await collected(endpoint, [1])
+            return written, await endpoint.encode("A"), await endpoint.decode([7]), await endpoint.card()
+        finally:
+            await endpoint.aclose()
+
+    async def rendered(config: EndpointConfig) -> Any:
+        endpoint = connect("base", config)
+        try:
+            return await endpoint.render(ASKED, {})
+        finally:
+            await endpoint.aclose()
+
+    plain_ids = {**LLAMA, "/tokenize": {"tokens": [7, 8]}}
+    question, answers = (rendered, plain_ids) if path == "/apply-template" else (asked, LLAMA)
+    async with llama(answers) as config, FaultProxy(config.base_url) as proxy:
+        proxied = config.model_copy(update={"base_url": proxy.url, "timeout": timeout(kind), "patience": 0.3})
+        expected = await question(proxied)
+        proxy.fail(WireFault(kind), path=path, times=None)
+        found, error = await outcome(lambda: question(proxied))
+    assert error is None or str(error).startswith(f"base endpoint {proxy.url}")
+    assert error or found == expected
 
 
 async def test_a_server_that_restarts_answers_as_soon_as_it_is_back() -> None:

@@ -52,11 +52,14 @@ class Behind:
 
 
 @asynccontextmanager
-async def behind(patience: float = 0.5) -> AsyncIterator[Behind]:
+async def behind(kind: WireFaultKind | None = None, patience: float = 0.5) -> AsyncIterator[Behind]:
     base = Script(STEPS, answer="12", scores=[9, 9, 2, 9])
     async with (
         scripted_pair(base, Script(WRONG), template="think") as servers,
-        behind_proxies(servers.config, timeout=1.2, patience=patience) as (proxies, config),
+        behind_proxies(servers.config, timeout=1.2 if kind == "stall" else 20.0, patience=patience) as (
+            proxies,
+            config,
+        ),
         Pair(config) as pair,
     ):
         graph = create_specreason(pair=pair, settings=Settings(judge="paper")).compile(checkpointer=InMemorySaver())
@@ -71,7 +74,7 @@ async def test_a_fault_that_stays_ends_a_run_with_its_steps_and_it_goes_on(
     """Guards everything finished: an error is one of ours, holds it, and nothing is done twice when it is over."""
     for name in ("breaker._FIRST", "breaker._LONGEST", "failures.SILENCE"):
         monkeypatch.setattr(f"specreason_graph.endpoint.{name}", 0.05)
-    async with behind() as it:
+    async with behind(fault.kind) as it:
         kept, error = await it.run(fault, role, None)
         assert kept == STEPS[: len(kept)]
         assert kept, repr(error)
@@ -90,7 +93,7 @@ async def test_a_fault_that_stays_ends_a_run_with_its_steps_and_it_goes_on(
 @pytest.mark.parametrize("kind", ["refuse", "reset", "stall", "truncate", "garbage", "status"])
 async def test_a_stream_that_breaks_once_is_not_seen_in_a_run(kind: WireFaultKind, role: str) -> None:
     """Guards transcripts: they are those of servers without faults."""
-    async with behind() as it:
+    async with behind(kind) as it:
         kept, error = await it.run(WireFault(kind, after=None if kind == "refuse" else 2), role, 1)
         assert (kept, error) == (STEPS, None)
 
