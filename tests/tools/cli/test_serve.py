@@ -146,8 +146,10 @@ def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
 
 
 def test_another_address_than_loopback_needs_a_key_and_warns() -> None:
-    given = {"SPECREASON_GATEWAY_KEY": "a secret"}
-    with serving(BASE, DRAFT) as servers, started(servers, "--host", "0.0.0.0", **given) as (process, exports):
+    with (
+        serving(BASE, DRAFT) as servers,
+        started(servers, "--host", "0.0.0.0", SPECREASON_GATEWAY_KEY="a secret") as (process, exports),
+    ):
         assert exports["OPENAI_BASE_URL"].startswith("http://0.0.0.0:")
         process.terminate()
         _, err = process.communicate(timeout=20)
