@@ -122,6 +122,7 @@ class Environment(BaseSettings):
     api_key: Secret | None = Field(default=None, description="Key of both servers")
     base_api_key: Secret | None = Field(default=None, description="Key of the base server, if another")
     draft_api_key: Secret | None = Field(default=None, description="Key of the draft server, if another")
+    gateway_key: Secret | None = Field(default=None, description="What clients of `specreason serve` must send")
     timeout: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="Seconds to wait for a server's next bytes"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from specreason_graph.endpoint.memo import Memo
@@ -148,10 +149,14 @@ class Speech:
 
 def spells_control(text: str) -> bool:
     """Whether a token's text is a control token's: letters between marks, which tokenizers keep apart in any text."""
-    text = text.strip()
-    inside = text[1:-1]
-    marks = text[:1] + text[-1:]
-    return any(map(str.isalnum, inside)) and not any(map(str.isalnum, marks)) and not any(map(str.isspace, inside))
+    first, inside, last = (text := text.strip())[:1], text[1:-1], text[-1:]
+    marked = is_mark(first) and is_mark(last) and HALF not in text
+    return marked and any(map(str.isalnum, inside)) and not any(map(str.isspace, inside))
+
+
+def is_mark(letter: str) -> bool:
+    """Whether it is punctuation or a symbol; the vowels that some scripts write above letters are none."""
+    return letter != "" and unicodedata.category(letter)[0] in "PS"
 
 
 def plain_pieces(text: str, texts: Sequence[str]) -> list[str]:

@@ -34,6 +34,8 @@ def rejudge(steps: Sequence[Step], judge: Judge, policy: Policy) -> Rejudged:
     Raises:
         ConfigError: the runs do not hold the evidence that this judge asks for.
     """
+    judged = [step for step in steps if step["accepted"] is not None and step["reject_reason"] not in _AT_SIGHT]
+    _check_spots(judged, judge)
     pairs = [
         (step["accepted"], decided_again(step, judge, policy, steps[max(0, at - step["index"]) : at])[0])
         for at, step in enumerate(steps)
@@ -64,13 +66,25 @@ def decided_again(step: Step, judge: Judge, policy: Policy, before: Sequence[Ste
         raise ConfigError(
             f"judge: step {step['index']} was not judged by {judge.name!r}, so the run does not hold what it asks for"
         )
-    asked, unasked = len(_parted(step["spots"] or [], ends=step["ends"])[0]), step["unasked"]
-    if asked < judge.spots and unasked is not None and unasked <= judge.sure:
-        raise ConfigError(
-            f"spots: step {step['index']} was judged on {asked}, and this judge asks for more: lower `spots` to "
-            f"{asked}, or take a judge whose `sure` is below {unasked:.3g}"
-        )
+    _check_spots([step], judge)
     return policy.decide(_asked_by(judge, step), before)
+
+
+def _check_spots(steps: Sequence[Step], judge: Judge) -> None:
+    """Refuse to judge on more spots than were asked about; with what would do for all of the steps."""
+    asked = [
+        (len(_parted(step["spots"] or [], ends=step["ends"])[0]), step["unasked"], step["index"]) for step in steps
+    ]
+    short = [it for it in asked if it[0] < judge.spots and it[1] is not None and it[1] <= judge.sure]
+    if not short:
+        return
+    fewest, _, index = min(short, key=lambda it: it[0])
+    sure = min(unasked for _, unasked, _ in short if unasked is not None)
+    lower = f"lower `spots` to {fewest} (--spots {fewest}), or " if fewest else ""
+    raise ConfigError(
+        f"spots: step {index} was judged on {fewest}, and this judge asks for {judge.spots}: {lower}take a judge whose "
+        f"`sure` is below {sure:.3g}"
+    )
 
 
 def _asked_by(judge: Judge, step: Step) -> Evidence:

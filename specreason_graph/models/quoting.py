@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.endpoint.protocol import Endpoint
-from specreason_graph.endpoint.spelling import spells_control
+from specreason_graph.endpoint.spelling import is_mark, spells_control
 
 _Value = TypeVar("_Value")
 
@@ -83,8 +83,11 @@ async def quotes(endpoint: Endpoint, *values: object) -> Quotes | None:
     suspects = dict.fromkeys(suspect for text in texts for suspect in _suspects(text))
     if not suspects:
         return None
-    read = await endpoint.encode("\n".join(suspects), control=True)
+    typed = "\n".join(suspects)
+    read = await endpoint.encode(typed, control=True)
     controls = tuple(dict.fromkeys(text.strip() for text in read.texts if spells_control(text)))
+    if other := [control for control in controls if control not in typed]:  # a tokenizer that changes letters first
+        raise ConfigError(f"messages: the model reads something in them as {other[0]}; leave it out")
     stem = "QUOTED"
     while any(stem in text for text in texts):
         stem += "Q"
@@ -106,9 +109,13 @@ def _check(texts: Sequence[str], context: int) -> None:
 def _suspects(text: str) -> Iterator[str]:
     """Parts of a text in which a control token may stand: words that hold letters between marks."""
     for word in text.split():
-        begins, ends = _BEGINS.search(word), _ENDS.search(word)
+        begins, ends = next(filter(_is_mark, _BEGINS.finditer(word)), None), _ENDS.search(word)
         if begins and ends and ends.start() - begins.start() > 1:
             yield word[begins.start() : ends.start() + 1]
+
+
+def _is_mark(found: re.Match[str]) -> bool:
+    return is_mark(found[0])
 
 
 def _texts(value: object) -> Iterator[str]:

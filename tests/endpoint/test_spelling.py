@@ -204,7 +204,29 @@ def test_a_token_that_is_a_control_token_is_told_by_its_text(control: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["<|", "|>", " =", "\n\n", "###", "}),", "a", "don't", "_id", "<div", "</", " (", "", "<", "..."]
+    "text",
+    [
+        "<|",
+        "|>",
+        " =",
+        "\n\n",
+        "###",
+        "}),",
+        "a",
+        "don't",
+        "_id",
+        "<div",
+        "</",
+        "्या",
+        "ों",
+        "e\u0301",
+        "1️⃣",
+        HALF + "a" + HALF,
+        " (",
+        "",
+        "<",
+        "...",
+    ],
 )
 def test_a_token_of_ordinary_text_is_none(text: str) -> None:
     assert not spells_control(text)

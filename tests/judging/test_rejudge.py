@@ -84,7 +84,7 @@ async def test_fewer_spots_are_those_that_the_draft_was_least_sure_of(solve: Sol
 async def test_more_spots_than_were_asked_about_are_refused(solve: Solve) -> None:
     """Those that were not asked about would count as fine."""
     solved = await solve(base_script(), unsure_draft(), template="instruct", judge="likelihood", spots=2)
-    with pytest.raises(ConfigError, match="judged on 2, and this judge asks for more"):
+    with pytest.raises(ConfigError, match=r"judged on 2, and this judge asks for 3: lower `spots` to 2 \(--spots 2\)"):
         rejudge(solved.steps, *judging("instruct", judge="likelihood", spots=3))
 
 
@@ -101,7 +101,7 @@ async def test_a_judge_that_leaves_out_fewer_sure_tokens_is_refused_and_a_bolder
     judge, policy = judging("instruct", judge="likelihood")
     bolder = judge.model_copy(update={"sure": -1.0})
     assert rejudge(solved.steps, bolder, ScoreThreshold(bolder, -2.0))["would_accept"] == len(solved.steps)
-    with pytest.raises(ConfigError, match=r"judged on \d+, and this judge asks for more.* `sure` is below -0\.01"):
+    with pytest.raises(ConfigError, match=r"judged on \d+, and this judge asks for 10: .* `sure` is below -0\.01"):
         rejudge(solved.steps, judge.model_copy(update={"sure": 0.0}), policy)
 
 
@@ -197,3 +197,15 @@ async def test_labels_of_another_judge_are_no_evidence(solve: Solve) -> None:
         judge, policy = judging("think", judge=other)
         with pytest.raises(ConfigError, match=f"not judged by {other!r}"):
             rejudge(solved.steps, judge, policy)
+
+
+async def test_the_advice_does_for_all_steps(solve: Solve) -> None:
+    """Else each step would be complained of in turn."""
+    runs = [
+        await solve(base_script(), unsure_draft(), template="instruct", judge="likelihood", spots=spots)
+        for spots in (4, 2)
+    ]
+    steps = [step for run in runs for step in run.steps]
+    with pytest.raises(ConfigError, match="--spots 2"):
+        rejudge(steps, *judging("instruct", judge="likelihood", spots=5))
+    assert rejudge(steps, *judging("instruct", judge="likelihood", spots=2))["judged"]

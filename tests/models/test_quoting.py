@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from specreason_graph import Pair
 from specreason_graph.contract.errors import ConfigError, NoRoom
+from specreason_graph.endpoint.protocol import Encoded
 from specreason_graph.models.conversation import chat_messages
 from specreason_graph.models.presets import Preset
 from specreason_graph.testing import Script, ScriptedPair, ScriptedServer, scripted_pair
@@ -98,7 +99,13 @@ async def pair_text(running: tuple[ScriptedPair, Pair], following: list[dict[str
 
 
 @pytest.mark.parametrize(
-    "text", ["How many legs have 3 cows?", 'Say "hello" (twice), don\'t: a-b, 3.5!', "\n" * 1000 + "?"]
+    "text",
+    [
+        "How many legs have 3 cows?",
+        "तीन गायों की कितनी टाँगें हैं?",
+        'Say "hello" (twice), don\'t: a-b, 3.5!',
+        "\n" * 1000 + "?",
+    ],
 )
 async def test_an_ordinary_text_takes_one_request(running: tuple[ScriptedPair, Pair], text: str) -> None:
     scripted, pair = running
@@ -150,3 +157,19 @@ def test_a_reply_that_begins_with_its_thought_is_parted(kind: Any, kept: str | N
     assert (told["content"], told.get("reasoning")) == ("It is 2.", kept)
     [_, plain, _] = chat_messages([said[0], AIMessage("The tag </think> ends it."), said[2]], PRESET)
     assert plain["content"] == "The tag </think> ends it."
+
+
+async def test_other_letters_that_a_tokenizer_makes_a_control_token_of_are_refused(
+    running: tuple[ScriptedPair, Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some normalize what they read, so that it is not in the text by the name that it has as a token."""
+    _, pair = running
+
+    async def normalizing(text: str, *, control: bool = False) -> Encoded:
+        return Encoded([1], [text.replace("＜", "<").replace("＞", ">")])
+
+    monkeypatch.setattr(pair.base, "encode", normalizing)
+    with pytest.raises(
+        ConfigError, match=r"^messages: the model reads something in them as <\|im_end\|>; leave it out"
+    ):
+        await pair.opening("base", [{"role": "user", "content": "＜|im_end|＞"}], PRESET)

@@ -30,11 +30,12 @@ def serve_command(
     serve: Serve,
     host: Annotated[str, typer.Option(help="Address to listen at; others than loopback need a key")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one")] = 8002,
-    gateway_key: Annotated[
-        str | None, typer.Option(envvar=_KEY_VARIABLE, help="What clients must send; made up if not given")
-    ] = None,
     gateway_keys: Annotated[
-        Path | None, typer.Option(help="File with one `name: key` a line, read again when it changes")
+        Path | None,
+        typer.Option(
+            help=f"File with one `name: key` a line of what clients must send, read again when it changes; else "
+            f"{_KEY_VARIABLE} is one, or one is made up"
+        ),
     ] = None,
     ceilings: Annotated[
         Path | None, typer.Option(help="TOML file with what requests may ask for at most, see docs/operations.md")
@@ -78,21 +79,23 @@ def serve_command(
     except ImportError as error:
         raise ConfigError("serve needs FastAPI and uvicorn: pip install 'specreason-graph[serve]'") from error
     console = Console(stderr=True, highlight=False)
+    environment = Environment()
+    gateway_key = environment.gateway_key
     if gateway_key is not None and gateway_keys is not None:
-        raise ConfigError(f"gateway_keys: give the file, or --gateway-key ({_KEY_VARIABLE}), not both")
+        raise ConfigError(f"gateway_keys: give the file, or {_KEY_VARIABLE}, not both")
     made_up = None if gateway_key is not None or gateway_keys is not None else secrets.token_urlsafe()
     if not is_loopback(host):
         if made_up:
             raise ConfigError(f"host: {host} can be reached from the network; give --gateway-keys or {_KEY_VARIABLE}")
         console.print(f"{host} can be reached from the network, and nothing is encrypted", style="yellow")
-    keys = Keys(gateway_keys or {"default": SecretStr(made_up or gateway_key or "")})
+    keys = Keys(gateway_keys or {"default": gateway_key or SecretStr(made_up or "")})
     limits = Limits(head_timeout, body_timeout, int(body_limit * 2**20), connections)
     bounds = Ceilings.of_file(ceilings) if ceilings else None
     origins = [_origin(origin) for origin in allow_origin]
 
     async def serve_it() -> None:
         async with opened(
-            {**Environment().pairs, "default": config},
+            {**environment.pairs, "default": config},
             keys=keys,
             name=served_name,
             settings=settings,

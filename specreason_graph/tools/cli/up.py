@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.text import Text
 
-from specreason_graph.contract.config import PairConfig
+from specreason_graph.contract.config import Environment, PairConfig
 from specreason_graph.tools.launch import LaunchPlan, Progress, load_plan, running
 from specreason_graph.tools.launch.command import commands
 from specreason_graph.tools.launch.env_file import check_free, written
@@ -25,7 +25,8 @@ from specreason_graph.tools.launch.server import OnProgress
 from specreason_graph.use.address import is_loopback
 from specreason_graph.use.signals import on_ending_signal
 
-_ONLY_IN_FILES = ("source", "base_args", "draft_args")  # on a command line, vLLM's arguments would look like ours
+_NO_OPTIONS = ("source", "base_args", "draft_args", "api_key")
+"""On a command line vLLM's arguments would look like ours, and everybody on the machine would see a key (`ps`)."""
 _Source = Annotated[
     str | None, typer.Argument(metavar="PAIR|FILE.toml", help=f"A TOML file, or one of {', '.join(known_pairs())}")
 ]
@@ -33,7 +34,7 @@ _Source = Annotated[
 
 def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
     """Replace a command's `plan` parameter by a source, and an option for each field of a plan, which comes on top."""
-    options = {name: _option(name, it) for name, it in LaunchPlan.model_fields.items() if name not in _ONLY_IN_FILES}
+    options = {name: _option(it) for name, it in LaunchPlan.model_fields.items() if name not in _NO_OPTIONS}
     own = {
         name: it for name, it in get_type_hints(command, include_extras=True).items() if name not in ("plan", "return")
     }
@@ -41,7 +42,7 @@ def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def parsed(source: str | None, **values: Any) -> None:
-        changes = {name: values.pop(name) for name in options}
+        changes = {name: values.pop(name) for name in options} | {"api_key": Environment().api_key}
         plan = load_plan(source, {name: value for name, value in changes.items() if value is not None})
         command(plan=plan, **values)
 
@@ -55,13 +56,11 @@ def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
     return parsed
 
 
-def _option(name: str, field: FieldInfo) -> Any:
-    kind = str if name == "api_key" else field.annotation
+def _option(field: FieldInfo) -> Any:
     shown = False if field.default is None or field.is_required() else str(field.default)
-    env = "SPECREASON_API_KEY" if name == "api_key" else None
     return Annotated[
-        kind | None,  # type: ignore[operator]
-        typer.Option(help=field.description, show_default=shown, envvar=env, rich_help_panel="The servers"),
+        field.annotation | None,  # type: ignore[operator]
+        typer.Option(help=field.description, show_default=shown, rich_help_panel="The servers"),
     ]
 
 

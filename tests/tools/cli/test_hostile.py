@@ -104,3 +104,10 @@ def test_no_value_gets_a_traceback(command: str, works: dict[str, list[str]], sp
             assert "Traceback" not in done.out + done.err, told
             assert done.err.count("specreason: ") <= 1, told
             assert done.status != 2 or done.err, told
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_no_option_takes_a_key(command: str) -> None:
+    """Everybody on the machine sees the options of a command (`ps`)."""
+    options = [name for name, _, _ in parameters(command)]
+    assert not [name for name in options if "key" in name and name != "gateway_keys"]  # a file

@@ -146,12 +146,13 @@ def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
 
 
 def test_another_address_than_loopback_needs_a_key_and_warns() -> None:
-    with serving(BASE, DRAFT) as servers:
-        options = ["--host", "0.0.0.0", "--gateway-key", "a secret"]
-        with started(servers, *options, SPECREASON_GATEWAY_KEY="") as (process, exports):
-            assert exports["OPENAI_BASE_URL"].startswith("http://0.0.0.0:")
-            process.terminate()
-            _, err = process.communicate(timeout=20)
+    with (
+        serving(BASE, DRAFT) as servers,
+        started(servers, "--host", "0.0.0.0", SPECREASON_GATEWAY_KEY="a secret") as (process, exports),
+    ):
+        assert exports["OPENAI_BASE_URL"].startswith("http://0.0.0.0:")
+        process.terminate()
+        _, err = process.communicate(timeout=20)
     assert "0.0.0.0 can be reached from the network" in err
 
 
@@ -166,9 +167,7 @@ def test_more_pairs_of_the_environment_are_served_under_their_names() -> None:
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
-        (["--host", "0.0.0.0"], 2, "--gateway-key"),
-        (["--gateway-key", " "], 2, "the key 'default' is empty"),
-        (["--gateway-key", "a", "--gateway-keys", "b"], 2, "gateway_keys: give the file, or --gateway-key"),
+        (["--host", "0.0.0.0"], 2, "--gateway-keys"),
         (["--gateway-keys", "/no/such"], 2, "gateway_keys: can't read /no/such"),
         (["--ceilings", "/no/such"], 2, "ceilings: can't read /no/such"),
         (["--allow-origin", "*"], 2, "allow_origin: '*' is no origin"),

@@ -36,10 +36,11 @@ def launched(processes: Processes, folder: Path, *options: str, **changes: Any) 
 
 
 def test_it_prints_and_writes_the_environment_in_which_the_pair_is_found_and_ends_with_sigterm(
-    processes: Processes, tmp_path: Path, until: Callable[..., None]
+    processes: Processes, tmp_path: Path, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = tmp_path / "env"
-    with launched(processes, tmp_path, "--env-file", str(env), "--api-key", "a 'key'", preset="qwen3") as process:
+    monkeypatch.setenv("SPECREASON_API_KEY", "a 'key'")
+    with launched(processes, tmp_path, "--env-file", str(env), preset="qwen3") as process:
         until(env.exists)
         assert env.stat().st_mode & 0o777 == 0o600
         written = env.read_text()
@@ -107,8 +108,9 @@ def test_a_server_that_is_killed_ends_the_other(
     assert processes.alive() == {}
 
 
-def test_a_dry_run_prints_the_two_commands(specreason: Specreason) -> None:
-    done = specreason("up", "qwen3-8b+0.6b", "--python", "py", "--api-key", "secret", "--decode", "ngram", "--dry-run")
+def test_a_dry_run_prints_the_two_commands(specreason: Specreason, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPECREASON_API_KEY", "secret")
+    done = specreason("up", "qwen3-8b+0.6b", "--python", "py", "--decode", "ngram", "--dry-run")
     serve = "{} py -m vllm.entrypoints.openai.api_server --model Qwen/{} --host 127.0.0.1 --port {} {}"
     key = 'VLLM_API_KEY="$SPECREASON_API_KEY"'
     flags = "--enable-prefix-caching --enable-prompt-tokens-details --max-model-len 12288 --gpu-memory-utilization"
