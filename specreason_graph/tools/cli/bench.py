@@ -78,13 +78,16 @@ def bench(
 
     base and draft answer alone; paper is sequential SpecReason with the paper's judge (greedy score, threshold 7);
     ours runs with the settings below; the arm random@0.5 accepts half of the steps by chance, as a control. base+decode
-    and ours+decode are the same on a server of base that decodes speculatively.
+    and ours+decode are the same on a server of base that decodes speculatively. Drafts are made at any load, so that
+    what is accepted does not depend on the concurrency; --gate auto measures what a server's users get.
     """
     if plots is not None:
         check_folder("plots", plots)
     decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
+    if "gate" not in settings.model_fields_set:
+        settings = settings.overridden(by={"gate": "always"})
     catalog = builtin().extended(policies=policies)
     with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency, decode_url))
