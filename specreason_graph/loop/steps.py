@@ -30,10 +30,10 @@ async def begin(run: Run, role: Role) -> None:
 
 async def hedge(run: Run) -> None:
     """Have base begin its own version of a step with the draft; the hedges of all runs of a pair have a bound."""
-    if may_hedge(run):
-        await begin(run, "base")
-    else:  # base wrote alone, or hedged, and is to stop
+    if run.gate["level"] != "both":  # base wrote alone, or hedged, and is to stop
         await run.overlap.drop("base")
+    elif may_hedge(run):
+        await begin(run, "base")
 
 
 async def next_step(run: Run, role: Role) -> WrittenStep:
