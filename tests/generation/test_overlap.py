@@ -156,7 +156,8 @@ async def test_a_hedge_that_is_dropped_before_it_began_is_counted_no_more() -> N
         ids = Ids((await pair.base.encode("How much is it?")).ids)
         greedy = Sampling(temperature=0, top_p=1, seed=0)
         overlap = pair.live.begin().overlap
-        await overlap.begin("base", Wanted(pair.base, ids, greedy, "\n\n", None, 100, room=100, goes_on=True))
+        wanted = Wanted(pair.base, ids, greedy, "\n\n", None, 100, room=100, goes_on=True)
+        await overlap.begin("base", wanted, hedges=True)
         assert pair.live.load.hedges == 1
         await overlap.drop()
         assert pair.live.load.hedges == 0
