@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from specreason_graph import Pair, Settings, create_specreason
+from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.contract.errors import EndpointError, EndpointRefused, MalformedResponse, SpecReasonError
-from specreason_graph.testing import Fault, Script, ScriptedServer
+from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 from specreason_graph.testing.pair import ScriptedPair, scripted_pair
 from specreason_graph.testing.tokenizer import TokenizerName
 
@@ -18,19 +18,23 @@ STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 6)]
 GONE = Fault("close")
 
 
-def server(role: str, tokenizer: TokenizerName = "a", **script: Any) -> ScriptedServer:
-    return ScriptedServer(
-        Script(STEPS, answer="12", **script), template="think", model=f"scripted-{role}", tokenizer=tokenizer
-    )
+def server(role: str, tokenizer: TokenizerName = "a") -> ScriptedServer:
+    """Base takes its time, so that a test has some between two steps."""
+    pace = Pace(seconds_per_token=0.004 if role == "base" else 0.0)
+    script = Script(STEPS, answer="12")
+    return ScriptedServer(script, template="think", model=f"scripted-{role}", tokenizer=tokenizer, pace=pace)
 
 
 @asynccontextmanager
 async def running(draft: ScriptedServer | None = None, **settings: Any) -> AsyncIterator[tuple[ScriptedPair, Any]]:
-    async with (
-        scripted_pair(server("base"), draft or server("draft")) as servers,
-        Pair(servers.config) as pair,
-    ):
+    async with scripted_pair(server("base"), draft or server("draft")) as servers, Pair(impatient(servers)) as pair:
         yield servers, create_specreason(pair=pair, settings=Settings(**settings)).compile()
+
+
+def impatient(servers: ScriptedPair) -> PairConfig:
+    """So that what is gone is not waited for."""
+    ends = {role: getattr(servers.config, role).model_copy(update={"patience": 0.1}) for role in ("base", "draft")}
+    return servers.config.model_copy(update=ends)
 
 
 def kept_in(update: dict[str, Any]) -> list[Any]:
@@ -62,8 +66,10 @@ async def test_each_step_without_a_draft_is_told() -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["a", "b"])
-async def test_a_draft_that_comes_back_drafts_again(tokenizer: TokenizerName) -> None:
+async def test_a_draft_that_comes_back_drafts_again(tokenizer: TokenizerName, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the steps that base wrote meanwhile, in its own tokens."""
+    monkeypatch.setattr("specreason_graph.endpoint.breaker._FIRST", 0.0)
+    monkeypatch.setattr("specreason_graph.endpoint.breaker._LONGEST", 0.0)
     async with running(server("draft", tokenizer), look_ahead=False) as (servers, graph):
         found: dict[str, Any] = {}
         async for update in graph.astream(QUESTION, stream_mode="updates"):
@@ -107,7 +113,7 @@ async def test_a_setting_makes_them_errors(monkeypatch: pytest.MonkeyPatch) -> N
         servers.draft.fail(GONE, times=None)
         with pytest.raises(EndpointError, match="draft endpoint"):
             await graph.ainvoke(QUESTION)
-        servers.draft._faults.clear()
+    async with running(degrade=False) as (_, graph):
         unreadable(monkeypatch)
         with pytest.raises(MalformedResponse):
             await graph.ainvoke(QUESTION)
