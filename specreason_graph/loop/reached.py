@@ -18,6 +18,8 @@ from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.turns import opening
 
+_DRAFT = "draft endpoint "
+"""An error of a server begins with its name."""
 _OF_OURS = (401, 403)
 """Refusals that a setting of ours is at fault for, and no server."""
 
@@ -32,9 +34,9 @@ class Cards(NamedTuple):
 
 
 def is_gone(error: EndpointError, settings: Settings) -> bool:
-    """Whether base goes on alone where the draft's server fails so."""
+    """Whether it is the draft's server that failed, and base goes on alone then."""
     ours = isinstance(error, EndpointRefused) and error.status in _OF_OURS
-    return settings.degrade and not ours
+    return settings.degrade and str(error).startswith(_DRAFT) and not ours
 
 
 async def cards(pair: Pair, settings: Settings) -> Cards:

@@ -10,6 +10,7 @@ import pytest
 from own_time import _gaps
 from paced import measure
 from paced_grid import Plan, jobs, minutes
+from paced_load import LoadPlan
 from paced_plots import plot, shared_out
 from paced_report import show
 from paced_servers import Request
@@ -30,6 +31,7 @@ TINY = Plan(
     at_once=(2,),
     servers_at_once=("ideal",),
     steps_at_once=2,
+    load=LoadPlan("h100-fp8", ("ideal",), questions=(2,), acceptances=(50,), steps=2, tokens=5, wave=2),
     own_steps=(2,),
     own_steps_http=(2,),
 )
@@ -78,7 +80,7 @@ async def test_figures_tables_and_plots(tiny: Plan, tmp_path: Path) -> None:
     console = Console(record=True, width=200)
     show(figures, console)
     shown = console.export_text()
-    assert shown.count("simulated: ") == 4
+    assert shown.count("simulated: ") == 5
     assert "PLACEHOLDER" in shown
 
     paths = plot(found, figures, tmp_path / "plots")

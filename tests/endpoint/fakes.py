@@ -62,11 +62,15 @@ async def changed(
 async def llama(answers: Mapping[str, Any], *, slots: int = 2) -> AsyncIterator[EndpointConfig]:
     """A llama.cpp server that gives these answers by path: documents, lists of events, or functions of the request."""
 
+    async def tokenized(request: web.Request) -> Any:
+        pieces = (await request.json()).get("with_pieces")
+        return {"tokens": [{"id": 65, "piece": "A"} if pieces else 65]}
+
     async def answer(request: web.Request) -> web.StreamResponse:
         known = {
             "/v1/models": {"data": [{"id": "m"}]},
             "/props": {"default_generation_settings": {"n_ctx": 100}, "total_slots": slots},
-            "/tokenize": {"tokens": [{"id": 65, "piece": "A"}]},
+            "/tokenize": tokenized,
             **answers,
         }
         found = known[request.path]

@@ -95,7 +95,7 @@ async def test_the_error_of_a_second_question_holds_no_steps_of_the_first() -> N
     async with servers() as served, Pair(served.config) as pair:
         graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
         await graph.ainvoke(QUESTION, THREAD)
-        served.draft.fail(Fault("status", status=500), times=None)
+        served.base.fail(Fault("status", status=500), times=None)
         with pytest.raises(EndpointFailed) as raised:
             await graph.ainvoke(AGAIN, THREAD)
     assert raised.value.steps == []

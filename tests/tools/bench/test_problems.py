@@ -98,7 +98,7 @@ def test_unknown_task_names_the_closest() -> None:
 
 @pytest.mark.parametrize("source", ["gsm_symbolic:0", "gsm_symbolic:-1", "gsm_symbolic:ten", "gsm_symbolic:"])
 def test_count_must_be_a_positive_whole_number(source: str) -> None:
-    with pytest.raises(ConfigError, match="whole number above 0"):
+    with pytest.raises(ConfigError, match="must be from 1 to"):
         load_problems(source)
 
 
