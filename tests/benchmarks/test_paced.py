@@ -76,6 +76,8 @@ async def test_figures_tables_and_plots(tiny: Plan, tmp_path: Path) -> None:
     assert figures["own_ms"]["critical_path"].keys() == {"2"}
     assert figures["concurrent"].keys() == {"2"}
     assert 0 < figures["concurrent"]["2"]["efficiency"] < 1.05
+    assert figures["load"]["ideal"].keys() == {"2", "wave"}
+    assert figures["load"]["ideal"]["2"]["50"].keys() == {"auto", "always"}
 
     console = Console(record=True, width=200)
     show(figures, console)
@@ -85,7 +87,7 @@ async def test_figures_tables_and_plots(tiny: Plan, tmp_path: Path) -> None:
 
     paths = plot(found, figures, tmp_path / "plots")
     kinds = ("speed-up", "decode", "time", "timeline")
-    assert [path.name for path in paths] == [f"{kind}-h100-fp8.png" for kind in kinds]
+    assert [path.name for path in paths] == ["load.png", *(f"{kind}-h100-fp8.png" for kind in kinds)]
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
