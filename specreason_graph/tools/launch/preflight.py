@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -52,6 +53,11 @@ def _make_folder(folder: Path) -> None:
         raise ConfigError(f"log_dir: can't write to {folder} ({error.strerror}); name another with --log-dir") from None
 
 
+_QUIET = range(20_000, 32_000)
+"""Ports below those that systems give to outgoing connections."""
+_TRIES = 20
+
+
 def _ports(plan: LaunchPlan) -> dict[str, int]:
     """The ports, free ones where 0 was asked for."""
     family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
@@ -61,7 +67,7 @@ def _ports(plan: LaunchPlan) -> dict[str, int]:
             listener = held.enter_context(closing(socket.socket(family)))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as vLLM binds: just closed is free
             try:
-                listener.bind((plan.host, port))
+                _bind(listener, plan.host, port)
             except OSError as error:
                 raise ConfigError(
                     f"{setting}: can't listen at port {port} of {plan.host} ({error.strerror}); choose another with "
@@ -69,3 +75,12 @@ def _ports(plan: LaunchPlan) -> dict[str, int]:
                 ) from None
             ports[setting] = listener.getsockname()[1]
     return ports
+
+
+def _bind(listener: socket.socket, host: str, port: int) -> None:
+    """At the port; for 0 at a free one that no outgoing connection will have taken until the server is there."""
+    for wanted in random.sample(_QUIET, _TRIES) if port == 0 else ():
+        with suppress(OSError):
+            listener.bind((host, wanted))
+            return
+    listener.bind((host, port))
