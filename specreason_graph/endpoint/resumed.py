@@ -6,72 +6,22 @@ goes to then. What the new request can't know is kept here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from specreason_graph.contract.errors import EndpointError
+from specreason_graph.endpoint.around import Around
 from specreason_graph.endpoint.ids import Ids
-from specreason_graph.endpoint.protocol import (
-    FREE,
-    ChatMessage,
-    Encoded,
-    End,
-    Endpoint,
-    Form,
-    Likelihood,
-    Marker,
-    ModelCard,
-    Readings,
-    Sampling,
-    Token,
-    Usage,
-    boundaries,
-)
+from specreason_graph.endpoint.protocol import FREE, End, Form, Marker, Sampling, Token, Usage, boundaries
 from specreason_graph.endpoint.retries import is_passing
 
 _BREAKS = 4
 """Of one generation; each costs a prefill of all that is there."""
 
 
-class Resumed:
+class Resumed(Around):
     """A server, or several, whose streams may break (see `protocol.Endpoint` for what each method promises)."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-
-    @property
-    def name(self) -> str:
-        """Role and address, for messages."""
-        return self._endpoint.name
-
-    def pinned(self, session: str) -> Resumed:
-        """The same for one run."""
-        return Resumed(self._endpoint.pinned(session))
-
-    async def card(self) -> ModelCard:
-        """The served model."""
-        return await self._endpoint.card()
-
-    async def render(
-        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
-    ) -> list[int]:
-        """As the server does."""
-        return await self._endpoint.render(messages, template, tools)
-
-    async def encode(self, text: str, *, control: bool = False) -> Encoded:
-        """As the server does."""
-        return await self._endpoint.encode(text, control=control)
-
-    async def decode(self, ids: Sequence[int]) -> str:
-        """As the server does."""
-        return await self._endpoint.decode(ids)
-
-    @property
-    def overlaps(self) -> bool:
-        """As the server does."""
-        return self._endpoint.overlaps
 
     async def generate(
         self,
@@ -140,18 +90,6 @@ class Resumed:
                 yield End("length", paid)
                 return
             edge = text[max(0, len(text) - reach) :]
-
-    async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
-        """As the server does."""
-        return await self._endpoint.read(prompts, top=top)
-
-    async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
-        """As the server does."""
-        return await self._endpoint.likelihood(prompt)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._endpoint.aclose()
 
 
 def _plus(prompt: Sequence[int], written: Sequence[Token]) -> Sequence[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from copy import copy
 from typing import Any
@@ -22,16 +22,14 @@ from langchain_core.runnables.config import (
 from langchain_core.utils.uuid import uuid7
 
 from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.endpoint.around import Around
 from specreason_graph.endpoint.protocol import (
     FREE,
-    ChatMessage,
-    Encoded,
     End,
     Endpoint,
     Form,
     Likelihood,
     Marker,
-    ModelCard,
     Readings,
     Sampling,
     Token,
@@ -104,45 +102,13 @@ class Edge(Runnable[SpecReasonState, str]):
         return self._way(state)
 
 
-class TracedEndpoint:
+class TracedEndpoint(Around):
     """An endpoint that tells callbacks of its generations and readings (see `protocol.Endpoint` for the methods)."""
 
     def __init__(self, endpoint: Endpoint, writes: str, callbacks: AsyncCallbackManager) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._writes = writes
         self._callbacks = callbacks
-
-    @property
-    def name(self) -> str:
-        """As of the endpoint."""
-        return self._endpoint.name
-
-    @property
-    def overlaps(self) -> bool:
-        """As of the endpoint."""
-        return self._endpoint.overlaps
-
-    def pinned(self, session: str) -> TracedEndpoint:
-        """A view for one run."""
-        return TracedEndpoint(self._endpoint.pinned(session), self._writes, self._callbacks)
-
-    async def card(self) -> ModelCard:
-        """As of the endpoint."""
-        return await self._endpoint.card()
-
-    async def render(
-        self, messages: Sequence[ChatMessage], template: Mapping[str, Any], tools: Sequence[Mapping[str, Any]] = ()
-    ) -> list[int]:
-        """As of the endpoint; no model is asked."""
-        return await self._endpoint.render(messages, template, tools)
-
-    async def encode(self, text: str, *, control: bool = False) -> Encoded:
-        """As of the endpoint; no model is asked."""
-        return await self._endpoint.encode(text, control=control)
-
-    async def decode(self, ids: Sequence[int]) -> str:
-        """As of the endpoint; no model is asked."""
-        return await self._endpoint.decode(ids)
 
     async def generate(
         self,
@@ -198,10 +164,6 @@ class TracedEndpoint:
             run = await self._begun("judge", len(prompt))
             await run.on_llm_end(_result(run, "", likelihood.usage))
         return likelihood
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._endpoint.aclose()
 
     async def _begun(self, what: str, tokens: int) -> AsyncCallbackManagerForLLMRun:
         parent, run_id = self._callbacks, uuid7()
