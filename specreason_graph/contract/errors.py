@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Error = TypeVar("_Error", bound="SpecReasonError")
+
+UNAUTHORIZED = (401, 403)
+"""Statuses of a server that wants another key: our settings are at fault, and not the server."""
 
 
 class SpecReasonError(Exception):
@@ -43,6 +46,16 @@ class EndpointError(SpecReasonError, RuntimeError):
 
     retry_after: float | None = None
     """Seconds after which another try makes sense, where the server has said so, or the client leaves it alone."""
+
+    @property
+    def role(self) -> Literal["base", "draft"] | None:
+        """Whose server failed: an endpoint's name begins with its role. None: it is called otherwise."""
+        match str(self).partition(" ")[0]:
+            case "base":
+                return "base"
+            case "draft":
+                return "draft"
+        return None
 
 
 class EndpointUnreachable(EndpointError, ConnectionError):

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import (
+    UNAUTHORIZED,
     ContextOverflow,
     EndpointBusy,
     EndpointError,
@@ -52,7 +53,7 @@ class Failures:
         elif status < 500 and _OVERFLOW.search(body):
             error = ContextOverflow(message)
         elif status < 500:
-            hint = " (set the endpoint's api_key)" if status in (401, 403) else ""
+            hint = " (set the endpoint's api_key)" if status in UNAUTHORIZED else ""
             error = EndpointRefused(message + hint, status)
         else:
             error = EndpointFailed(message, status)

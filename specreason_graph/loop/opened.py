@@ -134,8 +134,7 @@ async def _open(
     alone = await render(pair, state["messages"], preset, settings, live, found)
     if alone:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})
-    steps = so_far.steps
-    same_tokenizer, steps = (True, steps) if alone else await read_by_both(pair, live, steps, settings)
+    same_tokenizer, steps = (True, so_far.steps) if alone else await read_by_both(pair, live, so_far.steps, settings)
     told = ("base",) if alone else ROLES
     openings: dict[str, str] = {role: live.openings[role].hash for role in told}
     before = so_far.identity["openings"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from langchain_core.messages import AnyMessage
 
-from specreason_graph.contract.errors import EndpointError, EndpointRefused
+from specreason_graph.contract.errors import UNAUTHORIZED, EndpointError, EndpointRefused
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Step
 from specreason_graph.endpoint.protocol import ModelCard
@@ -17,11 +17,6 @@ from specreason_graph.generation.live import LiveRun
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.turns import opening
-
-_DRAFT = "draft endpoint "
-"""An error of a server begins with its name."""
-_OF_OURS = (401, 403)
-"""Refusals that a setting of ours is at fault for, and no server."""
 
 
 class Cards(NamedTuple):
@@ -32,11 +27,16 @@ class Cards(NamedTuple):
     alone: bool
     """Whether the draft's server failed."""
 
+    @property
+    def context(self) -> int:
+        """Tokens that both have room for."""
+        return min(self.base.context, self.draft.context)
+
 
 def is_gone(error: EndpointError, settings: Settings) -> bool:
     """Whether it is the draft's server that failed, and base goes on alone then."""
-    ours = isinstance(error, EndpointRefused) and error.status in _OF_OURS
-    return settings.degrade and str(error).startswith(_DRAFT) and not ours
+    ours = isinstance(error, EndpointRefused) and error.status in UNAUTHORIZED
+    return settings.degrade and error.role == "draft" and not ours
 
 
 async def cards(pair: Pair, settings: Settings) -> Cards:

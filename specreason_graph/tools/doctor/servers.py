@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from specreason_graph.contract.config import Dialect
-from specreason_graph.contract.errors import ConfigError, EndpointError, EndpointRefused, MalformedResponse
+from specreason_graph.contract.errors import (
+    UNAUTHORIZED,
+    ConfigError,
+    EndpointError,
+    EndpointRefused,
+    MalformedResponse,
+)
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.http import Http
 from specreason_graph.loop.bounds import LEAST_STEP
@@ -31,7 +37,7 @@ async def server(case: Case, role: Role) -> Finding:
         with suppress(ConfigError):
             await endpoint.card()
     except EndpointRefused as error:
-        if error.status in (401, 403):
+        if error.status in UNAUTHORIZED:
             return Finding("wrong", str(error), "set SPECREASON_API_KEY")
         raise
     except MalformedResponse as error:

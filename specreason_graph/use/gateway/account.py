@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.contract.state import Step, UsageByRole
 from specreason_graph.loop.report import acceptance
-from specreason_graph.use.gateway.refusal import Refusal, refusal, role_of
+from specreason_graph.use.gateway.refusal import Refusal, refusal
 from specreason_graph.use.gateway.spans import RequestSpan
 
 Outcome = Literal["ok", "refused", "busy", "stopping", "failed", "left", "error"]
@@ -86,7 +86,7 @@ class Account:
 
     def fault(self, error: EndpointError) -> None:
         """A try failed, which need not be the end of the request."""
-        self.faults.append(role_of(error) or "unknown")
+        self.faults.append(error.role or "unknown")
         self._upstream(logging.WARNING, "upstream_fault", error)
 
     def refused(self, error: Exception) -> Refusal:
@@ -95,13 +95,13 @@ class Account:
         self.code = told.code
         if isinstance(error, EndpointError) and told.status >= 500:
             self.failed = True
-            if (role := role_of(error) or "unknown") not in self.faults:  # of an answer that could not be read
+            if (role := error.role or "unknown") not in self.faults:  # of an answer that could not be read
                 self.faults.append(role)
             self._upstream(logging.ERROR, "upstream_failure", error)
         return told
 
     def _upstream(self, level: int, event: str, error: EndpointError) -> None:
-        what = {"role": role_of(error), "error": type(error).__name__, "message": str(error)}
+        what = {"role": error.role, "error": type(error).__name__, "message": str(error)}
         logger.log(level, event, extra={"fields": {"id": self.id, "pair": self.pair, **what}})
 
     def outcome(self, *, left: bool) -> Outcome:

@@ -38,11 +38,10 @@ async def _check(pair: Pair, settings: Settings, catalog: Catalog) -> None:
     found = await cards(pair, settings)
     preset = await preset_of(pair, settings, catalog)
     judge, _ = catalog.judging(settings, preset, found.base.name, found.draft.name)
-    context = min(found.base.context, found.draft.context)
-    if settings.answer_budget >= context:
+    if settings.answer_budget >= found.context:
         raise ConfigError(
-            f"answer_budget: {settings.answer_budget} tokens of answer leave nothing of a context of {context}; lower "
-            "it, or serve the models with a longer context"
+            f"answer_budget: {settings.answer_budget} tokens of answer leave nothing of a context of {found.context}; "
+            "lower it, or serve the models with a longer context"
         )
     await pair.closings("base", preset)
     if not found.alone:

@@ -19,7 +19,7 @@ from specreason_graph.contract.errors import (
     EndpointUnreachable,
     NoRoom,
 )
-from specreason_graph.contract.settings import ROLES, Role, Settings
+from specreason_graph.contract.settings import Settings
 
 _RETRY_AFTER = 5
 """Seconds; a run takes some, and clients of OpenAI's double them on their own."""
@@ -109,15 +109,8 @@ def refusal(error: Exception, request: str) -> Refusal:
     return Refusal(500, f"internal error; the gateway's log has it (request {request})", code="internal_error")
 
 
-def role_of(error: EndpointError) -> Role | None:
-    """Whose server failed: its message begins with the endpoint's name, and that with its role."""
-    first = str(error).partition(" ")[0]
-    return next((role for role in ROLES if role == first), None)
-
-
 def _whose(error: EndpointError) -> str:
-    role = role_of(error)
-    return f"{role} model" if role else "model"
+    return f"{error.role} model" if error.role else "model"
 
 
 def _param(message: str) -> str | None:

@@ -109,7 +109,7 @@ class Gateway:
         found = await cards(pair, self.settings)
         models = {"base": found.base.name, "draft": found.draft.name or "unknown"}
         card = {"id": name, "object": "model", "created": self.started, "owned_by": "specreason"}
-        return {**card, "max_model_len": await self._context(pair), "specreason": models}
+        return {**card, "max_model_len": found.context, "specreason": models}
 
     def _pair(self, name: str) -> str:
         pair = _DEFAULT if name == self.name else name
@@ -120,10 +120,6 @@ class Gateway:
             )
         return pair
 
-    async def _context(self, pair: Pair) -> int:
-        found = await cards(pair, self.settings)
-        return min(found.base.context, found.draft.context)
-
     async def _settings(self, request: ChatRequest, account: Account) -> Settings:
         pair = str(request.specreason.get("pair", self._pair(request.model)))
         if pair not in self.pairs:
@@ -131,7 +127,7 @@ class Gateway:
         account.pair, account.streamed, account.samples = pair, request.stream, request.n
         ceiling = self.ceilings.of(account.key, self.settings)
         ceiling.check_samples(request.n, self.jobs.most)
-        context = await self._context(self.pairs[pair])
+        context = (await cards(self.pairs[pair], self.settings)).context
         longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
         return await asyncio.to_thread(request.settings, self.settings, pair, longest_answer, ceiling)
 
