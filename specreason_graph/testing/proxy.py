@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 from aiohttp import web
 
+from specreason_graph.testing.planned import Plan
 from specreason_graph.testing.wire import event
 from specreason_graph.testing.wire_fault import WireFault, refusal
 
@@ -38,7 +38,7 @@ class FaultProxy:
         self.requests: list[str] = []
         """Paths of all requests, in the order they came."""
         self._target = target
-        self._planned: list[_Planned] = []
+        self._faults = Plan[WireFault]()
 
     def fail(self, fault: WireFault, *, path: str | None = None, times: int | None = 1) -> None:
         """Meet coming requests with a fault; those of a path take their turns in the order they were planned.
@@ -48,11 +48,11 @@ class FaultProxy:
             path: of requests to this path; None is any.
             times: how often; None is always.
         """
-        self._planned.append(_Planned(fault, path, times))
+        self._faults.add(fault, path, times)
 
     def heal(self) -> None:
         """Forget what is planned."""
-        self._planned.clear()
+        self._faults.clear()
 
     async def stop(self) -> None:
         """Drop all connections, and refuse new ones."""
@@ -95,7 +95,7 @@ class FaultProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path)
-        fault = self._next(request.path)
+        fault = self._faults.next(request.path)
         if fault is not None and not fault.is_in_an_answer and not fault.changes_documents:
             return await _struck(fault, request)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OF_A_HOP}
@@ -111,12 +111,6 @@ class FaultProxy:
         except (aiohttp.ClientError, ConnectionError):  # it was cut there, or here
             _abort(request)
             return web.Response()
-
-    def _next(self, path: str) -> WireFault | None:
-        planned = next((it for it in self._planned if it.path in (None, path) and it.left != 0), None)
-        if planned is not None and planned.left is not None:
-            planned.left -= 1
-        return None if planned is None else planned.fault
 
     async def _passed_on(
         self, request: web.Request, answer: aiohttp.ClientResponse, fault: WireFault | None
@@ -135,13 +129,6 @@ class FaultProxy:
         else:
             await _whole(request, await answer.read(), response, fault)
         return response
-
-
-@dataclass(slots=True)
-class _Planned:
-    fault: WireFault
-    path: str | None
-    left: int | None
 
 
 async def _struck(fault: WireFault, request: web.Request) -> web.StreamResponse:

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from specreason_graph.testing.inference import INFERENCE, inference
 from specreason_graph.testing.metrics import metrics
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.pace import Pace, ServerPace
+from specreason_graph.testing.planned import Plan
 from specreason_graph.testing.prefix_cache import PrefixCache
 from specreason_graph.testing.record import Record
 from specreason_graph.testing.request import Refusal
@@ -103,7 +103,7 @@ class ScriptedServer:
         self._version = version
         self._scale_out = scale_out
         self._decodes = decodes
-        self._faults: list[_Planned] = []
+        self._faults = Plan[Fault]()
         self._completions = Completions(
             self.model,
             model,
@@ -149,7 +149,7 @@ class ScriptedServer:
             path: of requests to this path; None is any.
             times: how often; None is always.
         """
-        self._faults.append(_Planned(fault, path, times))
+        self._faults.add(fault, path, times)
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**28)
@@ -210,7 +210,7 @@ class ScriptedServer:
     async def _answer(self, http: web.Request, record: Record) -> web.StreamResponse:
         if http.path.startswith("/v1") and self._key and http.headers.get("Authorization") != f"Bearer {self._key}":
             return web.json_response({"error": "Unauthorized"}, status=401)
-        fault = self._next_fault(http.path)
+        fault = self._faults.next(http.path)
         if fault is not None and fault.strikes_at_once:
             return await fault.strike(http)
         self._check_model(record.body)
@@ -234,14 +234,6 @@ class ScriptedServer:
                 return web.json_response(inference(self._completions, record, scale_out=self._scale_out))
         return web.json_response({"detail": "Not Found"}, status=404)
 
-    def _next_fault(self, path: str) -> Fault | None:
-        planned = next((p for p in self._faults if p.path in (None, path) and p.left != 0), None)
-        if planned is None:
-            return None
-        if planned.left is not None:
-            planned.left -= 1
-        return planned.fault
-
     def _check_model(self, body: dict[str, Any]) -> None:
         served = self._completions.name
         if body.get("model") not in (None, "", served):
@@ -255,13 +247,6 @@ class ScriptedServer:
     def _models(self) -> dict[str, Any]:
         card = {"id": self._completions.name, "object": "model", "owned_by": "vllm"}
         return {"object": "list", "data": [card | {"max_model_len": self._completions.context}]}
-
-
-@dataclass(slots=True)
-class _Planned:
-    fault: Fault
-    path: str | None
-    left: int | None
 
 
 def _refused(refusal: Refusal) -> web.Response:
