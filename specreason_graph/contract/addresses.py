@@ -40,9 +40,14 @@ def user_of(url: object) -> str | None:
     return f"Basic {b64encode(said.encode()).decode()}"
 
 
+def is_sendable(value: str) -> bool:
+    """Whether a header can hold a value as it is."""
+    return value != "" and value == value.strip() and value.isascii() and value.isprintable()
+
+
 def _sendable(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value().strip()  # a mounted file ends with a line break
-    if not value or not value.isascii() or not value.isprintable():
+    if not is_sendable(value):
         raise ValueError("a header can't hold it: it is empty, or has a line break or a letter that is not ASCII")
     return SecretStr(value)
 

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from specreason_graph.contract.addresses import is_sendable
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.small_files import small_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_KEY = re.compile(r"[!-~]([ -~]*[!-~])?")
-"""What a header can hold as it is."""
 _LOOK_AGAIN = 1.0  # seconds; a stat a request would be one too many
 
 logger = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def _digests(keys: list[tuple[str, str]]) -> dict[bytes, str]:
         key = given.strip()  # a file that is mounted as a secret ends with a newline
         if not _NAME.fullmatch(name):
             raise ConfigError(f"a key's name has letters, digits, `.`, `_` and `-`, not {name[:64]!r}")
-        if not _KEY.fullmatch(key):
+        if not is_sendable(key):
             raise ConfigError(f"the key {name!r} is empty, or has a character that no header can hold: take ASCII")
         if names.setdefault(_digest(key), name) != name:
             raise ConfigError(f"the key {name!r} is also that of {names[_digest(key)]!r}: give each its own")
