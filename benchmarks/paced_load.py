@@ -34,7 +34,12 @@ class LoadPlan:
     steps: int = 20
     tokens: int = 23
     wave: int = 48
-    """Questions of the load that rises and falls; half of them in its middle third."""
+    """Questions of the load that rises and falls; more than half of them in its middle third."""
+
+    @property
+    def alone(self) -> float:
+        """Seconds that base alone takes over a question, about."""
+        return self.steps * self.tokens * profiles()[self.profile].base_ms / 1000
 
     @property
     def runs(self) -> int:
@@ -45,26 +50,22 @@ class LoadPlan:
     @property
     def minutes(self) -> float:
         """How long they take, about: each run as long as base alone, and a wave three times."""
-        alone = self.steps * self.tokens * profiles()[self.profile].base_ms / 1000
         cells = len(self.questions) + (3 if self.wave else 0)
-        return len(self.servers) * cells * len(self.acceptances) * len(WAYS) * alone / 60
+        return len(self.servers) * cells * len(self.acceptances) * len(WAYS) * self.alone / 60
 
 
 async def load(plan: LoadPlan, processes: Sequence[ServerProcess], done: Callable[[], None]) -> dict[str, Any]:
     """`{server: {questions: {acceptance: {"auto", "always"}}}}`: times base alone; `wave` stands beside the numbers."""
-    found: dict[str, Any] = {}
-    for server in plan.servers:
-        for questions in plan.questions:
-            found.setdefault(server, {})[str(questions)] = {
-                str(a): await _cell(plan, processes, server, a, [0.0] * questions, done) for a in plan.acceptances
-            }
-        if plan.wave:
-            for acceptance in plan.acceptances:
-                seconds = synthetic(acceptance / 100, steps=plan.steps, tokens=plan.tokens, seed=acceptance)
-                begins = wave(plan.wave, profiles()[plan.profile].base_ms / 1000 * _tokens(seconds))
-                cell = await _cell(plan, processes, server, acceptance, begins, done)
-                found[server].setdefault("wave", {})[str(acceptance)] = cell
-    return found
+    loads = {str(questions): [0.0] * questions for questions in plan.questions}
+    if plan.wave:
+        loads["wave"] = wave(plan.wave, plan.alone)
+    return {
+        server: {
+            name: {str(a): await _cell(plan, processes, server, a, begins, done) for a in plan.acceptances}
+            for name, begins in loads.items()
+        }
+        for server in plan.servers
+    }
 
 
 def wave(questions: int, seconds: float) -> list[float]:
@@ -72,10 +73,6 @@ def wave(questions: int, seconds: float) -> list[float]:
     # The places of a triangle's area in equal parts: dense in the middle.
     parts = [(number + 0.5) / questions for number in range(questions)]
     return [2 * seconds * ((part / 2) ** 0.5 if part <= 0.5 else 1 - ((1 - part) / 2) ** 0.5) for part in parts]
-
-
-def _tokens(trace: Trace) -> int:
-    return sum(step.written for step in trace.steps)
 
 
 async def _cell(
@@ -100,7 +97,7 @@ async def _taken(
     begins: Sequence[float],
     done: Callable[[], None],
 ) -> float:
-    """Seconds of all questions together: of a cell that begins at once, as many times its length."""
+    """Seconds of all questions together, each from when it begins."""
     async with stage(processes, trace, profiles()[plan.profile], server) as it:
 
         async def ask(number: int, begins: float) -> float:
