@@ -8,9 +8,9 @@ from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.contract.events import DraftGone, StepDrafted, StepKept
-from specreason_graph.contract.state import Edit, Ended, Gate, Pending, SpecReasonState, Update
+from specreason_graph.contract.state import Edit, Ended, Pending, SpecReasonState, Update
 from specreason_graph.loop.bounds import is_base_turn, why_ended
-from specreason_graph.loop.gate import gate_of
+from specreason_graph.loop.gate import DRAFT_GONE, gate_of
 from specreason_graph.loop.human import edited_steps
 from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.run import Run
@@ -28,14 +28,9 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     if not run.fresh:  # one that waited when the question was sent again
         run.bill.discarded("draft", undecided(state.get("specreason_pending")))
     run = replace(run, gate=gate_of(run))
-    update["specreason_gate"] = run.gate
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
-        if run.gate["level"] == "base":
-            await run.overlap.drop("draft")
-        if run.gate["why"] == "draft_gone":
-            run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
-        return {**update, "specreason_pending": None, "specreason_ended": ended}
+        return {**update, **await _undrafted(run, ended)}
     await begin(run, "draft")
     await hedge(run)
     try:
@@ -43,11 +38,19 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     except EndpointError as error:
         if not is_gone(error, run.settings):
             raise
-        await run.overlap.drop("draft")
-        run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
-        return {**update, "specreason_pending": None, "specreason_gate": Gate(level="base", why="draft_gone")}
+        return {**update, **await _undrafted(replace(run, gate=DRAFT_GONE), None)}
     run.emit(StepDrafted(event="step_drafted", index=len(run.steps), text=drafted["text"]))
-    return {**update, "specreason_pending": Pending(drafted=drafted, verdict=None, status="drafted")}
+    pending = Pending(drafted=drafted, verdict=None, status="drafted")
+    return {**update, "specreason_gate": run.gate, "specreason_pending": pending}
+
+
+async def _undrafted(run: Run, ended: Ended | None) -> Update:
+    """Base writes the next step, or the reasoning is over."""
+    if run.gate["level"] == "base":
+        await run.overlap.drop("draft")
+    if run.gate["why"] == "draft_gone":
+        run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
+    return {"specreason_gate": run.gate, "specreason_pending": None, "specreason_ended": ended}
 
 
 def _asks_anew(state: SpecReasonState, run: Run) -> bool:

@@ -37,6 +37,7 @@ from specreason_graph.loop.run import Run
 from specreason_graph.models.conversation import digest
 
 LEVELS: tuple[GateLevel, ...] = ("both", "look_ahead", "base")
+DRAFT_GONE = Gate(level="base", why="draft_gone")
 STAY, ENTER = 1.3, 1.6
 """Margins: of a level that the run is at or below, and of one above it."""
 IDLE = 2
@@ -66,7 +67,7 @@ class Own:
 def gate_of(run: Run) -> Gate:
     """The gate of a run's next step, by its settings and the load of its pair."""
     if run.alone:
-        return Gate(level="base", why="draft_gone")
+        return DRAFT_GONE
     mode: GateMode = run.settings.gate
     if mode != "auto":
         return Gate(level="both" if mode == "always" else "base", why="settings")

@@ -20,12 +20,9 @@ from specreason_graph.loop.run import Run
 async def begin(run: Run, role: Role) -> None:
     """Have a model write behind the run's ledger, if it does not yet, and do not wait for it."""
     if not run.overlap.goes_on_behind(role, run.ledger(role)):
-        if role == "draft":
-            await run.overlap.begin(role, await _wanted(run, role, goes_on=looks_ahead(run)))
-        else:
-            hedges = may_hedge(run)
-            goes_on = hedges or run.gate["level"] == "base"
-            await run.overlap.begin(role, await _wanted(run, role, goes_on=goes_on), hedges=hedges)
+        hedges = role == "base" and may_hedge(run)
+        goes_on = looks_ahead(run) if role == "draft" else hedges or run.gate["level"] == "base"
+        await run.overlap.begin(role, await _wanted(run, role, goes_on=goes_on), hedges=hedges)
 
 
 async def hedge(run: Run) -> None:
