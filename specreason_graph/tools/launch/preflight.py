@@ -16,6 +16,9 @@ from pydantic import SecretStr
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.tools.launch.plan import LaunchPlan
 
+_QUIET = range(20_000, 32_000)
+"""Ports below those that systems give to outgoing connections."""
+_TRIES = 20
 _HAS_VLLM = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
 
 
@@ -51,11 +54,6 @@ def _make_folder(folder: Path) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ConfigError(f"log_dir: can't write to {folder} ({error.strerror}); name another with --log-dir") from None
-
-
-_QUIET = range(20_000, 32_000)
-"""Ports below those that systems give to outgoing connections."""
-_TRIES = 20
 
 
 def _ports(plan: LaunchPlan) -> dict[str, int]:
