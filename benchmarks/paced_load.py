@@ -27,7 +27,9 @@ WAYS = (BASE, ALWAYS, AUTO)
 class LoadPlan:
     """What is run."""
 
-    profile: str = "2xA6000"
+    profile: str = "2xA6000-judge-alone"
+    judge: str = "likelihood"
+    """Read from one prompt: what a loaded base can best afford."""
     servers: tuple[Server, ...] = SERVERS
     questions: tuple[int, ...] = (1, 8, 32, 64)
     acceptances: tuple[int, ...] = (10, 40, 80)
@@ -103,7 +105,7 @@ async def _taken(
         async def ask(number: int, begins: float) -> float:
             await asyncio.sleep(begins)
             began = time.perf_counter()
-            await it.solve(way, number)
+            await it.solve(way, number, plan.judge)
             return time.perf_counter() - began
 
         seconds = await asyncio.gather(*(ask(number, at) for number, at in enumerate(begins)))

@@ -71,8 +71,13 @@ class Stage:
     requests: list[Request]
     """Complete once the stage is down."""
 
-    async def solve(self, mode: str, number: int = 0) -> float:
+    async def solve(self, mode: str, number: int = 0, judge: str = JUDGE.name) -> float:
         """Seconds that a question takes; questions of different numbers share no more than the prompt's beginning.
+
+        Args:
+            mode: base alone, or what overlaps.
+            number: of the question.
+            judge: who decides: the paper's, or base's likelihood read from one prompt.
 
         Raises:
             SpecReasonError: it was not solved as the trace says.
@@ -82,7 +87,7 @@ class Stage:
         if mode == BASE:
             said = await self._base(question)
         else:
-            state = await self.graph.ainvoke({"messages": question}, context=settings(mode))
+            state = await self.graph.ainvoke({"messages": question}, context=settings(mode, judge))
             said = "".join(step["text"] for step in state["specreason_steps"]) + str(state["specreason_answer"])
         seconds = time.perf_counter() - began
         if said != self.expected:
@@ -117,14 +122,13 @@ def unavoidable(trace: Trace, profile: Profile, lengths: Lengths, mode: str, dec
     return critical_path(trace, profile, lengths, MODES[mode], decoder)
 
 
-def settings(mode: str) -> Settings:
-    """A run's settings; what overlaps is all that differs."""
+def settings(mode: str, judge: str = JUDGE.name) -> Settings:
+    """A run's settings; what overlaps is all that differs between modes."""
     overlaps = MODES["both" if mode == AUTO else mode]
     chosen: dict[str, Any] = {"look_ahead": overlaps.look_ahead, "hedge": overlaps.hedge}
     chosen |= {"gate": "auto" if mode == AUTO else "always"}
-    return Settings(
-        judge=JUDGE.name, threshold=7, reasoning_budget=_BUDGET, max_steps=5000, answer_budget=100, **chosen
-    )
+    chosen |= {"threshold": 7} if judge == JUDGE.name else {}
+    return Settings(judge=judge, reasoning_budget=_BUDGET, max_steps=5000, answer_budget=100, **chosen)
 
 
 @asynccontextmanager

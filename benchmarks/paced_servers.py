@@ -107,6 +107,7 @@ async def _obey(pipe: Connection) -> None:
                 model=f"paced-{wanted.role}",
                 pace=wanted.pace,
                 cache_blocks=_BLOCKS,
+                scale_out=True,
             )
             stack, log = AsyncExitStack(), _Log(server, wanted.role)
             await stack.enter_async_context(server)

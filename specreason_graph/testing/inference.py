@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from pydantic import BaseModel, NonNegativeInt
@@ -29,8 +31,8 @@ class _Request(BaseModel):
     sampling_params: _Sampling
 
 
-def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[str, Any]:
-    """Answer one request.
+async def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[str, Any]:
+    """Answer one request, at the server's pace.
 
     Raises:
         Refusal: the server was started without `--enable-scale-out`, or the request is what a real engine dies of.
@@ -42,8 +44,11 @@ def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[s
         raise Refusal("EngineCore encountered an issue", status=500, kind="InternalServerError")
     record.prompts = [request.token_ids]
     sequence = server.cache.open(request.token_ids)
+    size = len(request.token_ids)
+    with closing(server.pace.begin(size - sequence.hit, 1, place=size, ago=time.time() - record.began)) as schedule:
+        await schedule.until(0, last=0)
     record.cached_tokens, record.tokens, record.complete = sequence.hit, 1, True
-    counts = usage(len(request.token_ids), 1, sequence.hit if server.reports_cached else None)
+    counts = usage(size, 1, sequence.hit if server.reports_cached else None)
     return {
         "request_id": f"gen-{server.served}",
         "choices": [{"index": 0, "finish_reason": "length"}],
@@ -57,7 +62,9 @@ def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[s
 def _rows(model: ScriptedModel, prompt: Sequence[int], hit: int, top: int) -> list[dict[str, Any] | None]:
     rows: list[dict[str, Any] | None] = [None]
     for at in range(1, len(prompt)):
-        odds = next(model.speak(prompt[:at]))[1]
-        told = {token: odds.logprob(token) if at > hit else _NOT_COMPUTED for token in (prompt[at], *odds.top(top))}
+        told = {prompt[at]: _NOT_COMPUTED}
+        if at > hit:
+            odds = next(model.speak(prompt[:at]))[1]
+            told = {token: odds.logprob(token) for token in (prompt[at], *odds.top(top))}
         rows.append({str(token): {"logprob": logprob, "decoded_token": None} for token, logprob in told.items()})
     return rows

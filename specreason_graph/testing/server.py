@@ -231,7 +231,7 @@ class ScriptedServer:
             case "POST", path if path == COMPLETIONS:
                 return await self._completions.answer(http, record, fault)
             case "POST", path if path == INFERENCE:
-                return web.json_response(inference(self._completions, record, scale_out=self._scale_out))
+                return web.json_response(await inference(self._completions, record, scale_out=self._scale_out))
         return web.json_response({"detail": "Not Found"}, status=404)
 
     def _check_model(self, body: dict[str, Any]) -> None:

@@ -16,9 +16,12 @@ async def test_tokens_come_at_their_pace(client: Client) -> None:
     """Guards the absolute schedule: sleeps that wake up late must not add up over many short intervals."""
     async with ScriptedServer(COWS, pace=Pace(ttft=0.02, seconds_per_token=0.0001)) as server:
         prompt = await client.opening(server)
-        began = time.perf_counter()
-        await client.complete(server, prompt, max_tokens=501)
-        assert 0.07 <= time.perf_counter() - began < 0.4  # 0.52 if each of them took the millisecond of a sleep
+        seconds = []
+        for _ in range(3):  # the best of three: a machine that is busy for a moment tells nothing
+            began = time.perf_counter()
+            await client.complete(server, prompt, max_tokens=501)
+            seconds.append(time.perf_counter() - began)
+        assert 0.07 <= min(seconds) < 0.4  # 0.52 if each of them took the millisecond of a sleep
 
 
 async def test_only_uncached_prompt_tokens_cost_time(client: Client) -> None:
@@ -26,12 +29,12 @@ async def test_only_uncached_prompt_tokens_cost_time(client: Client) -> None:
     async with ScriptedServer(COWS, pace=Pace(prompt_tokens_per_second=10_000)) as server:
         prompt = [5] * 1001
         seconds = []
-        for _ in range(2):
+        for _ in range(4):
             began = time.perf_counter()
             await client.complete(server, prompt, max_tokens=1)
             seconds.append(time.perf_counter() - began)
         assert seconds[0] >= 0.1
-        assert seconds[1] < seconds[0] / 2
+        assert min(seconds[1:]) < seconds[0] / 2
 
 
 async def test_prompts_of_one_request_are_decoded_side_by_side(client: Client) -> None:
@@ -60,3 +63,18 @@ async def test_an_aborted_request_stops_at_its_pace(client: Client) -> None:
         async with asyncio.timeout(1):
             await server.idle()
         assert 1 <= server.completions[0].tokens < 20
+
+
+async def test_reading_a_prompts_likelihood_costs_its_prefill(client: Client) -> None:
+    """Guards the price of a judge that reads a step from one prompt: what is cached is free there, too."""
+    async with ScriptedServer(COWS, pace=Pace(prompt_tokens_per_second=3_000), scale_out=True) as server:
+        asked = {"max_tokens": 1, "prompt_logprobs": 1, "detokenize": False}
+        seconds = []
+        for _ in range(4):
+            began = time.perf_counter()
+            body = {"token_ids": [5] * 601, "sampling_params": asked}
+            async with client.session.post(f"{server.url}/inference/v1/generate", json=body) as response:
+                assert response.status == 200
+            seconds.append(time.perf_counter() - began)
+        assert seconds[0] >= 0.2
+        assert min(seconds[1:]) < seconds[0] / 2
