@@ -45,7 +45,11 @@ def scripted(seed: int, number: int) -> Question:
     return Question(
         text=f"Question {number}: how much is it?",
         # Some draft at any load: by itself the gate has base write alone where so many share a server.
-        settings=Settings(gate=chance.choice(("always", "auto")), degrade=chance.random() < 0.8),
+        settings=Settings(
+            gate=chance.choice(("always", "auto")),
+            degrade=chance.random() < 0.8,
+            answer_by=chance.choice(("base", "base", "draft")),
+        ),
         steps=steps,
         drafted=tuple(right if score > 6 else bad for right, bad, score in zip(steps, wrong, scores, strict=True)),
         scores=scores,
