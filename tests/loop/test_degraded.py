@@ -127,6 +127,29 @@ async def test_a_key_that_is_refused_is_an_error_of_ours_at_any_rate() -> None:
             await graph.ainvoke(QUESTION)
 
 
+@pytest.mark.parametrize("times", [None, 1], ids=["for good", "once"])
+@pytest.mark.parametrize("tokenizer", ["a", "b"])
+@pytest.mark.parametrize("answer_by", ["base", "draft"])
+async def test_a_draft_that_fails_at_any_look_up_leaves_base_alone(
+    answer_by: str, tokenizer: TokenizerName, times: int | None
+) -> None:
+    """At its card, the question in its tokens, how it spells a text, what asks for the answer: none mixes up ids."""
+    draft = server("draft", tokenizer)
+    async with running(draft, answer_by=answer_by) as (_, graph):
+        await graph.ainvoke(QUESTION)
+    looked_up = sum(record.path == "/tokenize" for record in draft.requests)
+    assert looked_up > 3
+    for before in range(looked_up):
+        async with running(server("draft", tokenizer), answer_by=answer_by) as (servers, graph):
+            for _ in range(before):
+                servers.draft.fail(Fault("no_usage"), path="/tokenize")  # which none of these has
+            servers.draft.fail(Fault("malformed"), path="/tokenize", times=times)
+            found = await graph.ainvoke(QUESTION)
+            spell = servers.base.model.tokenizer.spell
+            assert (texts(found), found["specreason_answer"]) == (STEPS, "12"), before
+            assert [spell(step["ids"]["base"]).decode().strip() for step in found["specreason_steps"]] == STEPS, before
+
+
 ANSWER = "There are 12 legs on 3 cows 🐄 in all."
 
 
