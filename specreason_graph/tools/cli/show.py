@@ -12,7 +12,7 @@ from specreason_graph.loop.report import Report, acceptance, draft_share
 
 _REASONS: dict[RejectReason, str] = {
     "score": "score below the threshold",
-    "likelihood": "base finds a token unlikely",
+    "likelihood": "base finds its tokens unlikely",
     "probability": "too likely to be bad",
     "no_label": "the judge's token is no label",
     "no_labels": "the judge gave no label",
