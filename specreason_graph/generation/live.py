@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Hashable
+from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 from secrets import token_hex
@@ -88,7 +89,8 @@ class LiveRuns:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
         lease, loop = lease or token_hex(16), asyncio.get_running_loop()
         run.left_at = time.perf_counter()
-        expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
+        # In no context: a node's own would keep its graph, saver and state for as long as this is kept.
+        expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1, context=Context())
         with self._lock:
             self._parked[lease] = _Parked(run, loop, expiry)
             self._sweep()
