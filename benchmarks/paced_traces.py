@@ -104,7 +104,7 @@ def record(journal: Path, arm: str, out: Path) -> int:
     ]
     if not problems:
         raise ConfigError(f"record: {journal} has no run of arm {arm!r} whose every step was drafted and judged")
-    pair = {key: settings.get(key) for key in ("base_model", "draft_model", "judge", "threshold")}
+    pair = {"base_model": settings.get("base_model"), "draft_model": settings.get("draft_model"), "arm": arm}
     lines = ",\n".join(f"    {json.dumps(problem)}" for problem in problems)
     columns = json.dumps(["drafted tokens", "base's tokens", "accepted"])
     out.write_text(
