@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.generation.ledger import Ledgers, Opening
-from specreason_graph.generation.load import Load
+from specreason_graph.generation.load import Load, Seen
 from specreason_graph.generation.overlap import Overlap
 
 TICK, TICKS = 0.1, 5
@@ -80,6 +80,12 @@ class LiveRuns:
 
     def __len__(self) -> int:
         return len(self._parked)
+
+    def seen(self) -> Seen:
+        """What is known of base's load; a run between two of its nodes is at work as well."""
+        with self._lock:
+            between = sum(parked.run.left_at is not None for parked in self._parked.values())
+        return self.load.seen(between)
 
     def begin(self) -> LiveRun:
         """Nothing of a run yet."""

@@ -22,8 +22,6 @@ _DOUBTFUL = 0.1
 """Weight of a pace that judges disturbed."""
 _WORD = 5.0
 """Seconds for which a server's word on its queue holds."""
-_BETWEEN = 1.0
-"""Seconds that a run may be between two of its nodes, and counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class Load:
     """What the runs of one pair see of base; all of them tell it, and each asks before a step."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, tuple[int, float]] = {}
+        self._runs: set[object] = set()
         self._sequences: dict[object, bool] = {}
         self._judging: dict[object, int] = {}
         self._judged: deque[float] = deque(maxlen=512)
@@ -75,15 +73,14 @@ class Load:
         self._waiting, self._said = 0, float("-inf")
 
     @contextmanager
-    def run(self, name: str) -> Iterator[None]:
+    def run(self) -> Iterator[None]:
         """Around a node: a run is at work."""
-        inside, _ = self._runs.get(name, (0, 0.0))
-        self._runs[name] = inside + 1, 0.0
+        this = object()
+        self._runs.add(this)
         try:
             yield
         finally:
-            inside, _ = self._runs[name]
-            self._runs[name] = inside - 1, time.monotonic()
+            self._runs.discard(this)
 
     def begun(self, *, hedges: bool) -> Callable[[], None]:
         """Base writes one more sequence, perhaps for nothing. Returns what says that it is over."""
@@ -144,11 +141,9 @@ class Load:
         """See `Seen`."""
         return None if self._judge.value is None else max(0.0, self._judge.value)
 
-    def seen(self) -> Seen:
-        """What is known now."""
-        left = time.monotonic() - _BETWEEN
-        self._runs = {name: at for name, at in self._runs.items() if at[0] or at[1] > left}
-        runs = max(1, len(self._runs))
+    def seen(self, between: int = 0) -> Seen:
+        """What is known now, with so many runs `between` two nodes."""
+        runs = max(1, len(self._runs) + between)
         return Seen(
             runs=runs,
             waiting=self._waiting if time.monotonic() - self._said < _WORD else 0,

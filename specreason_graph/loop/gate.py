@@ -75,7 +75,7 @@ def gate_of(run: Run) -> Gate:
     mode: GateMode = run.settings.gate
     if mode != "auto":
         return Gate(level="both" if mode == "always" else "base", why="settings")
-    return decide(run.pair.live.load.seen(), own(run))
+    return decide(run.pair.live.seen(), own(run))
 
 
 def own(run: Run) -> Own:

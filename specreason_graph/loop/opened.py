@@ -89,7 +89,7 @@ async def opened(
             async with entry:
                 run = await _open(state, settings, pair, catalog, so_far, live, emit, config)
             try:
-                with pair.live.load.run(so_far.identity["id"]):
+                with pair.live.load.run():
                     yield run
             finally:
                 await run.emit.told()

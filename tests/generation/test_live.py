@@ -196,3 +196,13 @@ async def test_what_is_parked_holds_nothing_of_the_node_that_left_it() -> None:
     left = copy_context().run(node)
     gc.collect()
     assert left() is None
+
+
+async def test_a_run_between_two_nodes_is_at_work_until_nobody_comes_for_it() -> None:
+    runs = LiveRuns()
+    leases = [runs.park(runs.begin()) for _ in range(3)]
+    assert runs.seen().runs == 3
+    runs.claim(leases[0])
+    assert runs.seen().runs == 2
+    await asyncio.sleep(LATE)
+    assert runs.seen().runs == 1  # who asks
