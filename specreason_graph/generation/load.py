@@ -174,9 +174,8 @@ class _Pace:
         at, seconds = self._at.value, self._seconds.value
         if at is None or seconds is None:
             return 0.0
-        spread = (self._square.value or 0.0) - at * at
-        if spread < 1.0:  # nearly always as many at once: nothing tells the two parts apart
-            return 0.0
+        # Where there are nearly always as many at once, nothing tells the two parts apart, and the line is level.
+        spread = (self._square.value or 0.0) - at * at + at * at / 16
         slope = ((self._product.value or 0.0) - at * seconds) / spread
         return min(max(0.0, slope), seconds / at)
 

@@ -19,6 +19,7 @@ does not hide of the draft, and one and a half passes. j is how long one judge k
 regimes:
 
 - **Idle** (few runs): nobody waits for base, and both overlaps hide their cost. The formula isn't asked.
+- **New**: some runs draft, until it is known what that costs and saves; the others don't.
 - **Busy**: n p hardly changes with B, but B j grows; drafting goes where it costs more than it saves.
 - **Queueing** (the server says that requests wait): one level lower at once, whatever the formula says.
 - **Gone** (the draft's server fails): base alone, whatever the load, until it answers again.
@@ -26,8 +27,8 @@ regimes:
 
 A level has to be faster than another by more where it is entered than where it is left, so that noise does not toggle
 it. What is closed gives no evidence of its own: one step in some is a probe, with both overlaps, so that a reject costs
-its run nothing. Which ones follows from the run's seed and question. Never slower is thus a promise for many runs after
-warm-up, not for each.
+its run nothing. Which ones is drawn from the run's seed and question. Never slower is thus a promise for many runs, not
+for each.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from specreason_graph.models.conversation import digest
 
 LEVELS: tuple[GateLevel, ...] = ("both", "look_ahead", "base")
 DRAFT_GONE = Gate(level="base", why="draft_gone")
-STAY, ENTER = 1.02, 1.08
+STAY, ENTER = 1.0, 1.05
 """How much faster than base alone a level must be: that of the last step, and another one."""
 IDLE = 2
 """Runs at once that can't be in each other's way: a batch of so few has room for what they do for nothing."""
@@ -52,8 +53,8 @@ _PRIOR = 200
 """Drafted tokens of its own with which a run weighs as much as all the others."""
 _RECENT = 100
 """Steps that say how a run's drafts fare."""
-_PROBES = 20
-"""One in so many steps is a probe."""
+_PROBES, _EXPLORERS = 1 / 20, 8
+"""The share of steps that are probes; and how many runs draft while nothing is known, and are enough to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Own:
     drafted: int
     """Tokens that were judged."""
     accepted: int
-    probes: bool
+    lot: float
+    """Drawn for its next step, from 0 up to 1."""
 
 
 def gate_of(run: Run) -> Gate:
@@ -86,14 +88,14 @@ def own(run: Run) -> Own:
         level=run.steps[-1]["gate"]["level"] if run.steps else None,
         drafted=sum(_tokens(step) for step in judged),
         accepted=sum(_tokens(step) for step in judged if step["accepted"]),
-        probes=int(digest(["gate", run.settings.seed, run.identity["question"], at])[:7], 16) % _PROBES == 0,
+        lot=int(digest(["gate", run.settings.seed, run.identity["question"], at])[:8], 16) / 16**8,
     )
 
 
 def decide(seen: Seen, run: Own) -> Gate:
     """The level of the next step, and why."""
     level, why = _weighed(seen, run)
-    if why in ("load", "rejected") and run.probes:
+    if why in ("load", "rejected") and run.lot < _PROBES:
         return Gate(level="both", why="probe")
     return Gate(level=level, why=why)
 
@@ -108,7 +110,7 @@ def _weighed(seen: Seen, run: Own) -> tuple[GateLevel, GateReason]:
         return LEVELS[min(LEVELS.index(last) + 1, len(LEVELS) - 1)], "queue"
     takes = seconds(seen, _acceptance(seen, run))
     if takes is None:
-        return last, "unknown"
+        return (last if run.lot * seen.runs < _EXPLORERS else "base"), "unknown"
     worth = {level: takes[level] * (STAY if level == last else ENTER) for level in LEVELS if level != "base"}
     best = min(worth, key=worth.__getitem__)
     return (best if worth[best] <= takes["base"] else "base"), "load"

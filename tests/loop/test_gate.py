@@ -18,7 +18,7 @@ BUSY = Seen(
     step_tokens=40.0, acceptance=0.4,
 )  # fmt: skip
 """Base alone takes 40 * 0.06 = 2.4 s over a step. With both overlaps it is 0.4 * 0.39 + 0.6 * 2.4 + 32 * 0.03 = 2.6."""
-NEW = Own(level=None, drafted=0, accepted=0, probes=False)
+NEW = Own(level=None, drafted=0, accepted=0, lot=0.5)
 
 
 def level(seen: Seen, run: Own = NEW) -> GateLevel:
@@ -58,8 +58,8 @@ def test_a_judge_that_keeps_the_server_for_long_is_not_asked_by_many() -> None:
 
 def test_noise_around_the_break_even_does_not_toggle_a_level() -> None:
     """What is left at one margin is entered at a higher one only."""
-    between = replace(BUSY, acceptance=0.52)
-    takes = seconds(between, 0.52)
+    between = replace(BUSY, acceptance=0.5)
+    takes = seconds(between, 0.5)
     assert takes is not None
     assert STAY * takes["both"] < takes["base"] < ENTER * takes["both"]
     assert level(between, replace(NEW, level="both")) == "both"
@@ -86,7 +86,7 @@ def test_a_server_that_says_that_requests_wait_is_asked_for_less_at_once() -> No
 
 
 def test_a_run_whose_drafts_are_nearly_all_rejected_has_base_alone_at_any_load() -> None:
-    hopeless = Own(level="both", drafted=ENOUGH, accepted=0, probes=False)
+    hopeless = Own(level="both", drafted=ENOUGH, accepted=0, lot=0.5)
     assert decide(replace(BUSY, runs=1), hopeless) == {"level": "base", "why": "rejected"}
     assert level(replace(BUSY, runs=1), replace(hopeless, drafted=ENOUGH - 1)) == "both"
     assert level(replace(BUSY, runs=1), replace(hopeless, accepted=ENOUGH // 10)) == "both"
@@ -96,19 +96,28 @@ def test_a_runs_own_drafts_count_the_more_the_more_there_are() -> None:
     """Others' steps may be easier."""
     good = replace(BUSY, acceptance=1.0)
     assert level(good, replace(NEW, level="both")) == "both"
-    assert level(good, Own(level="both", drafted=2000, accepted=200, probes=False)) == "base"
+    assert level(good, Own(level="both", drafted=2000, accepted=200, lot=0.5)) == "base"
 
 
 def test_nothing_is_closed_before_anything_is_known() -> None:
     for name in ("token_seconds", "judge_seconds", "draft_seconds", "step_tokens"):
         unknown: dict[str, Any] = {name: None}
-        assert decide(replace(BUSY, **unknown), NEW) == {"level": "both", "why": "unknown"}
+        few = replace(BUSY, runs=16, **unknown)
+        assert decide(few, replace(NEW, lot=0.49)) == {"level": "both", "why": "unknown"}
+
+
+def test_of_many_only_some_find_out_whether_drafting_pays() -> None:
+    """Sixty-four judges at once would cost all of them a step's time, only to learn that."""
+    new = replace(BUSY, runs=64, judge_seconds=None)
+    found = [level(new, replace(NEW, lot=number / 64)) for number in range(64)]
+    assert found.count("both") == 8
+    assert found.count("base") == 56
 
 
 def test_what_is_closed_is_probed_with_a_hedge() -> None:
     """Closed, it would give no evidence that it pays again; and a probe that is rejected must cost its run nothing."""
     assert level(BUSY) == "base"
-    assert decide(BUSY, replace(NEW, probes=True)) == {"level": "both", "why": "probe"}
+    assert decide(BUSY, replace(NEW, lot=0.01)) == {"level": "both", "why": "probe"}
 
 
 QUESTION: Any = {"messages": [HumanMessage("How many legs have 3 cows?")]}
