@@ -18,8 +18,8 @@ _KNOWN, _REMEMBERED, _OF_EACH = 10.0, 50, 8
 """Steps that the acceptance rate is worth at first; how many it goes by in the long run, and of each run at least."""
 _JUDGES = 30.0
 """The same of judges, which tell less: they begin anywhere in a pass."""
-_DOUBTFUL = 0.1
-"""Weight of a pace that judges disturbed."""
+_ENOUGH = 16
+"""Tokens that tell a pace; fewer tell less, and so do those that judges disturbed."""
 _WORD = 5.0
 """Seconds for which a server's word on its queue holds."""
 
@@ -106,7 +106,8 @@ class Load:
             return
         judges = len(self._judged) - bisect(self._judged, time.monotonic() - seconds)
         undisturbed = max(seconds / 2, seconds - judges * (self.judge_seconds or 0.0))
-        self._pace.add(max(1, len(self._sequences)), undisturbed / tokens, _DOUBTFUL if judges else 1.0)
+        weight = min(1.0, tokens / _ENOUGH) * (undisturbed / seconds) ** 4 if seconds else 1.0
+        self._pace.add(max(1, len(self._sequences)), undisturbed / tokens, weight)
 
     @contextmanager
     def judging(self) -> Iterator[None]:

@@ -26,9 +26,9 @@ regimes:
 - **Rejected**: a run whose drafts are nearly all rejected has base alone, at any load.
 
 A level has to be faster than another by more where it is entered than where it is left, so that noise does not toggle
-it. What is closed gives no evidence of its own: one step in some is a probe, with both overlaps, so that a reject costs
-its run nothing. Which ones is drawn from the run's seed and question. Never slower is thus a promise for many runs, not
-for each.
+it. What is closed gives no evidence of its own: now and then a step is a probe, with both overlaps, so that a reject
+costs its run nothing. Which ones is drawn from the run's seed and question. Never slower is thus a promise for many
+runs, not for each.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ _PRIOR = 200
 """Drafted tokens of its own with which a run weighs as much as all the others."""
 _RECENT = 100
 """Steps that say how a run's drafts fare."""
-_PROBES, _EXPLORERS = 1 / 20, 8
-"""The share of steps that are probes; and how many runs draft while nothing is known, and are enough to tell."""
+_PROBES, _EXPLORERS = 0.05, 8
+"""The share of steps that are probes where so many runs or fewer are at work; where there are more, they share these.
+So many are also enough to find out what nobody knows yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def own(run: Run) -> Own:
 def decide(seen: Seen, run: Own) -> Gate:
     """The level of the next step, and why."""
     level, why = _weighed(seen, run)
-    if why in ("load", "rejected") and run.lot < _PROBES:
+    if why in ("load", "rejected") and run.lot * max(seen.runs, _EXPLORERS) < _PROBES * _EXPLORERS:
         return Gate(level="both", why="probe")
     return Gate(level=level, why=why)
 

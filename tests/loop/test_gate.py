@@ -118,6 +118,8 @@ def test_what_is_closed_is_probed_with_a_hedge() -> None:
     """Closed, it would give no evidence that it pays again; and a probe that is rejected must cost its run nothing."""
     assert level(BUSY) == "base"
     assert decide(BUSY, replace(NEW, lot=0.01)) == {"level": "both", "why": "probe"}
+    assert decide(BUSY, replace(NEW, lot=0.02)) == {"level": "base", "why": "load"}
+    assert decide(replace(BUSY, runs=128), replace(NEW, lot=0.01))["level"] == "base", "others probe for it"
 
 
 QUESTION: Any = {"messages": [HumanMessage("How many legs have 3 cows?")]}
