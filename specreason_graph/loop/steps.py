@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Step, WrittenStep
@@ -64,7 +64,7 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
     ids = kept.ids if run.same_tokenizer else (await encode_step(run.pair.draft, kept.text)).ids
     begun = [start for start in drafted["starts"] if start < len(kept.text)]
     run.bill.discarded("draft", max(0, len(drafted["ids"]) - len(ids)))
-    cut: dict[str, Any] = {
+    cut = {
         **drafted,
         "text": kept.text,
         "ids": ids,
@@ -75,7 +75,7 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
         "closing": None,
         "ended_with": None,
     }
-    return WrittenStep(**cut), tokens[: len(kept.tokens)]
+    return cast(WrittenStep, cut), tokens[: len(kept.tokens)]
 
 
 def without_call(run: Run, drafted: WrittenStep) -> WrittenStep:

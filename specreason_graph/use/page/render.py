@@ -1,0 +1,70 @@
+"""Pages made of templates: one file each, that names no address and in which nothing runs but its own script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from specreason_graph.use.page.model import RunPage
+
+_STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css")
+_SCRIPTS = ("decide.js", "slider.js", "heat.js")
+
+
+def runs_html(runs: Sequence[RunPage], title: str) -> str:
+    """One HTML file of some runs, one below the other."""
+    return html("runs.html.j2", title=title, runs=runs, data=[_for_script(run) for run in runs])
+
+
+def html(template: str, **values: Any) -> str:
+    """A page of ours; every value is text on it, whatever it holds."""
+    return environment().get_template(template).render(**values)
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with the styles and the script that a page carries."""
+    made = Environment(
+        loader=PackageLoader("specreason_graph.use.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = "{\n" + "".join(map(_own, _SCRIPTS)) + "}\n"  # a block, so that nothing of it is anybody else's
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    made.globals |= {
+        "styles": Markup("".join(map(_own, _STYLES))),
+        "script": Markup(script),
+        "may_run": f"'sha256-{digest}'",
+        "percent": lambda part, whole: f"{100 * part / whole:.3f}%" if whole else "0%",
+        "figure": lambda form, number: (form % number).replace("-", "−"),
+    }
+    return made
+
+
+def _own(name: str) -> str:
+    return (files("specreason_graph.use.page") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _for_script(run: RunPage) -> dict[str, Any]:
+    """What the page's script needs: how to judge again, and the drafted steps' tokens."""
+    return {
+        "judging": None if run.judging is None else run.judging.model_dump(exclude_defaults=True),
+        "drafted": {
+            step.index: {
+                "starts": step.drafted.starts,
+                "logprobs": step.drafted.logprobs,
+                "asked": [asked.model_dump() for asked in step.drafted.asked],
+            }
+            for step in run.steps
+            if step.drafted is not None
+        },
+    }

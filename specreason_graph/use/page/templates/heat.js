@@ -1,0 +1,99 @@
+// Token heat: a drafted step's text is cut where a token or a question to base begins, and shaded; the text stays.
+
+const NATS = 4; // as unlikely as this, or more, is the deepest shade
+
+const depth = (logprob) => Math.min(1, Math.max(0, -logprob / NATS));
+const said = (logprob) => `${(100 * Math.exp(logprob)).toPrecision(2)} %, log-probability ${logprob.toFixed(2)}`;
+
+function words(text, own, asked) {
+  const told = [`“${text.trim() || text}”`];
+  if (asked) {
+    told.push(`base: ${asked.at_most ? "at most " : ""}${said(asked.base)}`);
+    if (asked.lead > 0) told.push(`another token is ${asked.lead.toFixed(2)} ahead`);
+  }
+  if (own !== undefined) told.push(`the draft: ${said(own)}`);
+  return told.join(" · ");
+}
+
+function shade(box, data) {
+  const cuts = new Set([...data.starts, ...data.asked.flatMap((it) => [it.start, it.start + it.length])]);
+  const texts = [];
+  for (let walker = document.createTreeWalker(box, NodeFilter.SHOW_TEXT); walker.nextNode();) texts.push(walker.currentNode);
+  let at = 0, token = -1;
+  for (const node of texts) {
+    const made = [];
+    let piece = null;
+    for (const character of node.data) {
+      while (token + 1 < data.starts.length && data.starts[token + 1] <= at) token++;
+      if (!piece || cuts.has(at)) {
+        piece = document.createElement("span");
+        const own = data.logprobs[token];
+        const asked = data.asked.find((it) => it.start <= at && at < it.start + it.length);
+        piece.className = asked ? "token asked" : "token";
+        if (asked) piece.style.setProperty("--base-depth", depth(asked.base).toFixed(3));
+        if (own !== undefined) piece.style.setProperty("--own-depth", depth(own).toFixed(3));
+        piece.heat = [own, asked];
+        made.push(piece);
+      }
+      piece.textContent += character;
+      at++;
+    }
+    node.replaceWith(...made);
+  }
+}
+
+function explain(box, tip) {
+  const pieces = [...box.querySelectorAll(".token")].filter((piece) => piece.textContent.trim());
+  let current = null;
+  const show = (piece) => {
+    current?.classList.remove("current");
+    current = piece;
+    piece.classList.add("current");
+    tip.textContent = words(piece.textContent, ...piece.heat);
+    tip.hidden = false;
+    const place = piece.getBoundingClientRect(), wide = document.documentElement.clientWidth;
+    tip.style.left = `${Math.max(8, Math.min(place.left, wide - tip.offsetWidth - 8)) + scrollX}px`;
+    tip.style.top = `${place.bottom + 8 + scrollY}px`;
+  };
+  const hide = () => {
+    current?.classList.remove("current");
+    current = null;
+    tip.hidden = true;
+  };
+  box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Drafted text; the arrow keys go from token to token");
+  box.addEventListener("pointerover", (event) => {
+    const piece = event.target.closest(".token");
+    if (piece && piece.textContent.trim()) show(piece);
+  });
+  box.addEventListener("pointerleave", hide);
+  box.addEventListener("blur", hide);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return hide();
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by || !pieces.length) return;
+    event.preventDefault();
+    show(pieces[Math.max(0, Math.min(pieces.length - 1, pieces.indexOf(current) + by))]);
+  });
+}
+
+function heat(run, drafted, tip) {
+  for (const box of run.querySelectorAll(".drafted")) {
+    const data = drafted[box.dataset.step];
+    if (!data || !(data.starts.length || data.asked.length)) continue;
+    shade(box, data);
+    explain(box, tip);
+    run.querySelector(".legend").hidden = false;
+  }
+  run.querySelector(".heat-switch").addEventListener("change", (event) => run.classList.toggle("plain", !event.target.checked));
+}
+
+const tip = Object.assign(document.createElement("div"), { className: "tip", hidden: true });
+tip.setAttribute("role", "status");
+document.body.append(tip);
+for (const run of document.querySelectorAll("article.run")) {
+  const data = JSON.parse(document.getElementById(`${run.id}-data`).textContent);
+  if (data.judging) judgeAgain(run, data.judging);
+  heat(run, data.drafted, tip);
+}
