@@ -34,7 +34,8 @@ def versions(drafted: str, kept: str) -> Versions:
     found: tuple[list[tuple[str, bool]], list[tuple[str, bool]]] = ([], [])
     for kind, *bounds in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
         for pieces, words, begin, end in zip(found, (one, other), bounds[::2], bounds[1::2], strict=True):
-            pieces.append(("".join(words[begin:end]), kind != "equal"))
+            text = "".join(words[begin:end])
+            pieces.append((text, kind != "equal" and bool(text.strip())))
     return Versions(drafted=_pieces(found[0]), kept=_pieces(found[1]))
 
 

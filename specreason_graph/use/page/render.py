@@ -38,7 +38,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = "{\n" + "".join(map(_own, _SCRIPTS)) + "}\n"  # a block, so that nothing of it is anybody else's
+    script = f'"use strict";\n{{\n{"".join(map(_own, _SCRIPTS))}}}\n'  # a block, so that its names are its own
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made.globals |= {
         "styles": Markup("".join(map(_own, _STYLES))),

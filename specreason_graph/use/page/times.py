@@ -43,7 +43,9 @@ class Times(BaseModel):
     waited: list[Bar]
     """What nothing else could hide: the critical path."""
     waited_for: dict[Worker, float]
-    """Seconds by role."""
+    """Seconds by role, for the steps."""
+    rest: float
+    """The other seconds: the answer's, and what is nobody's."""
     ticks: list[Tick]
 
 
@@ -56,13 +58,20 @@ def times_of(run: Recorded) -> Times | None:
     seconds = max(run.seconds, last)
     if not seconds or not waited:
         return None
-    if run.answer and seconds > last:
-        answer = Bar(role="base", step=None, began=last, ended=seconds, fate="answer", tokens=0)
-        work, waited = [*work, *([answer] if timed else [])], [*waited, answer]
     totals: dict[Worker, float] = {"draft": 0.0, "judge": 0.0, "base": 0.0}
     for bar in waited:
         totals[bar.role] += bar.ended - bar.began
-    return Times(seconds=seconds, work=work, waited=waited, waited_for=totals, ticks=list(_ticks(seconds)))
+    if timed and run.answer and seconds > last:
+        answer = Bar(role="base", step=None, began=last, ended=seconds, fate="answer", tokens=0)
+        work, waited = [*work, answer], [*waited, answer]
+    return Times(
+        seconds=seconds,
+        work=work,
+        waited=waited,
+        waited_for=totals,
+        rest=max(0.0, seconds - sum(totals.values())),
+        ticks=list(_ticks(seconds)),
+    )
 
 
 def _work(step: RecordedStep) -> Iterator[Bar]:

@@ -1,5 +1,3 @@
-"use strict";
-
 // The policies of judging/policy.py, on a step's evidence as the page holds it; a test holds both together.
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -3,6 +3,7 @@
 const NATS = 4; // as unlikely as this, or more, is the deepest shade
 
 const depth = (logprob) => Math.min(1, Math.max(0, -logprob / NATS));
+const unsure = (logprob) => 1 - Math.exp(Math.min(0, logprob));
 const said = (logprob) => `${(100 * Math.exp(logprob)).toPrecision(2)} %, log-probability ${logprob.toFixed(2)}`;
 
 function words(text, own, asked) {
@@ -31,7 +32,7 @@ function shade(box, data) {
         const asked = data.asked.find((it) => it.start <= at && at < it.start + it.length);
         piece.className = asked ? "token asked" : "token";
         if (asked) piece.style.setProperty("--base-depth", depth(asked.base).toFixed(3));
-        if (own !== undefined) piece.style.setProperty("--own-depth", depth(own).toFixed(3));
+        if (own !== undefined) piece.style.setProperty("--own-depth", unsure(own).toFixed(3));
         piece.heat = [own, asked];
         made.push(piece);
       }
