@@ -16,7 +16,8 @@ from specreason_graph.use.page.text import shortened, shown
 from specreason_graph.use.page.times import times_of
 from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS
 
-_TITLE = 80  # characters
+_TITLE = 80  # characters, as of the next
+_NAME = 200
 
 
 def run_page(record: Mapping[str, Any], about: str = "") -> RunPage:
@@ -28,14 +29,14 @@ def run_page(record: Mapping[str, Any], about: str = "") -> RunPage:
     run = checked(Recorded, shown(dict(record)))
     steps = cast(list[Step], [step.model_dump() for step in run.steps])
     accepted, judged = acceptance(steps)
-    question = shortened(run.question.strip())
+    question = run.question.strip()
     return RunPage(
-        title=shortened(" ".join(question.split()), _TITLE).partition("… (")[0] or "A run",
+        title=" ".join(question[:_TITLE].split()) + "…" * (len(question) > _TITLE) or "A run",
         about=shown(about),
         question=question,
-        answer=None if run.answer is None else shortened(run.answer.strip()),
+        answer=None if run.answer is None else run.answer.strip(),
         ended=ENDINGS.get(cast(Ended, run.ended), "it was stopped"),
-        models=run.models,
+        models={role: shortened(name, _NAME) for role, name in run.models.items()},
         seconds=run.seconds,
         accepted=accepted,
         judged=judged,
@@ -89,7 +90,7 @@ def _step(step: RecordedStep) -> PageStep:
 
 def _why(step: RecordedStep) -> str:
     if step.reject_reason is not None:
-        return REASONS.get(cast(RejectReason, step.reject_reason), step.reject_reason)
+        return REASONS.get(cast(RejectReason, step.reject_reason), shortened(step.reject_reason, _NAME))
     if step.accepted is None and step.source == "base":
         return TURNS.get(cast(GateReason, step.gate.get("why")), "base's turn")
     return ""
@@ -139,4 +140,4 @@ def _start(step: RecordedStep, spot: RecordedSpot) -> int | None:
 def _stripped(text: str) -> tuple[str, int]:
     """A step without the blank lines around it, and how many characters were before it."""
     ahead = len(text) - len(text.lstrip("\n"))
-    return shortened(text.strip("\n")), ahead
+    return text.strip("\n"), ahead

@@ -16,9 +16,11 @@ from specreason_graph.contract.state import Evidence
 from specreason_graph.judging.catalog import SCORE_THRESHOLD
 from specreason_graph.judging.features import features
 from specreason_graph.use.page.recorded import Recorded, RecordedJudge, RecordedStep
+from specreason_graph.use.page.text import shortened
 
 AT_SIGHT = ("empty", "loop", "call", "unusable")
 """Reasons of rejects that no policy decided, and no threshold changes."""
+_DIGITS = 6
 _LOWEST = -12.0  # log-probability where a slider ends; below it a token is just as unlikely
 
 
@@ -46,17 +48,17 @@ class Judged(BaseModel):
     index: int
     accepted: bool
     """As recorded."""
-    fixed: bool
+    fixed: bool = False
     """Decided at sight or by a person: no threshold changes it."""
-    bare: bool
+    bare: bool = False
     """Nothing but the end of the reasoning."""
-    score: float | None
-    says_label: bool
-    labels: list[float] | None
+    score: float | None = None
+    says_label: bool = False
+    labels: list[float] | None = None
     """Probabilities, worst label first."""
-    spots: list[float] | None
-    """Base's log-probabilities."""
-    features: dict[str, float] | None
+    spots: list[float] | None = None
+    """Base's log-probabilities, to a millionth."""
+    features: dict[str, float] | None = None
 
 
 class Judging(BaseModel):
@@ -85,7 +87,7 @@ def _own(run: Recorded, decided: Sequence[RecordedStep]) -> Choice | None:
     judge, policy, threshold = run.judge, run.policy, decided[-1].threshold
     if policy is not None and policy.weights:
         return Choice(
-            name=f"policy {policy.name}",
+            name=f"policy {shortened(policy.name, 80)}",
             kind="fitted",
             threshold=threshold,
             low=0,
@@ -163,9 +165,9 @@ def _judged(step: RecordedStep, labels: Sequence[str], weights: dict[str, tuple[
         accepted=bool(step.accepted),
         fixed=_fixed(step),
         bare=not step.tokens,
-        score=step.score,
+        score=None if step.score is None else round(step.score, _DIGITS),
         says_label=bool(step.says_label),
         labels=None if probs is None else [probs.get(label, 0.0) for label in labels],
-        spots=None if step.spots is None else [spot.base_logprob for spot in step.spots],
+        spots=None if step.spots is None else [round(spot.base_logprob, _DIGITS) for spot in step.spots],
         features=None if values is None else {name: values[name] for name in weights if name in values},
     )

@@ -66,7 +66,7 @@ class Scale(BaseModel):
 
     def place(self, value: float) -> float:
         """Where a value is on it, in percent."""
-        return round(100 * min(1.0, max(0.0, (value - self.low) / ((self.high - self.low) or 1.0))), 2)
+        return round(100 * min(1.0, max(0.0, (value - self.low) / ((self.high - self.low) or 1.0))), 1)
 
 
 class RoleTokens(BaseModel):

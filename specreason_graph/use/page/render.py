@@ -7,15 +7,16 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from specreason_graph.use.page.model import RunPage
+from specreason_graph.use.page.model import Drafted, RunPage
 
 _STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css")
-_SCRIPTS = ("decide.js", "slider.js", "heat.js")
+_SCRIPTS = ("decide.js", "slider.js", "heat.js", "page.js")
 
 
 def runs_html(runs: Sequence[RunPage], title: str) -> str:
@@ -39,12 +40,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     script = f'"use strict";\n{{\n{"".join(map(_own, _SCRIPTS))}}}\n'  # a block, so that its names are its own
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # some hundred kB of a long run
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made.globals |= {
         "styles": Markup("".join(map(_own, _STYLES))),
         "script": Markup(script),
         "may_run": f"'sha256-{digest}'",
-        "percent": lambda part, whole: f"{100 * part / whole:.3f}%" if whole else "0%",
+        "percent": lambda part, whole: f"{100 * part / whole:.2f}%",
         "figure": lambda form, number: (form % number).replace("-", "−"),
     }
     return made
@@ -58,13 +60,19 @@ def _for_script(run: RunPage) -> dict[str, Any]:
     """What the page's script needs: how to judge again, and the drafted steps' tokens."""
     return {
         "judging": None if run.judging is None else run.judging.model_dump(exclude_defaults=True),
-        "drafted": {
-            step.index: {
-                "starts": step.drafted.starts,
-                "logprobs": step.drafted.logprobs,
-                "asked": [asked.model_dump() for asked in step.drafted.asked],
-            }
-            for step in run.steps
-            if step.drafted is not None
-        },
+        "drafted": {step.index: _tokens(step.drafted) for step in run.steps if step.drafted is not None},
     }
+
+
+def _tokens(drafted: Drafted) -> dict[str, Any]:
+    """In few characters: where tokens begin by how far behind the one before, log-probabilities in hundredths."""
+    steps = [after - before for before, after in pairwise([0, *drafted.starts])]
+    asked = [
+        (it.start, it.length, _hundredths(it.base), _hundredths(it.draft), int(it.at_most), _hundredths(it.lead))
+        for it in drafted.asked
+    ]
+    return {"starts": steps, "logprobs": [_hundredths(logprob) for logprob in drafted.logprobs], "asked": asked}
+
+
+def _hundredths(value: float | None) -> int | None:
+    return None if value is None else round(100 * value)

@@ -21,9 +21,9 @@ _SHOWN: dict[int, str] = {
 
 
 def shown(value: Any) -> Any:
-    """A record, with every text in it so that it can be shown: control characters as their pictures."""
+    """A record, with every text in it so that it can be shown: no longer than that, control characters as pictures."""
     if isinstance(value, str):
-        return value.translate(_SHOWN)
+        return shortened(value).translate(_SHOWN)
     if isinstance(value, list):
         return [shown(item) for item in value]
     if isinstance(value, dict):

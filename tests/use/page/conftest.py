@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +14,7 @@ from specreason_graph.use.page.build import run_page
 from specreason_graph.use.page.render import runs_html
 
 CHROMIUM = shutil.which("chromium")
-RECORDED = Path(__file__).parents[2] / "data" / "recorded_run.json"
-"""A run of Qwen2.5-Coder 1.5B and 0.5B on a problem of GSM8K, without its times."""
-
 Open = Callable[..., Page]
-
-
-def recorded() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,6 @@ function decide(choice, step, threshold) {
       }
       return against(labelScore(step.labels, choice.method ?? "greedy"), threshold);
     default:
-      return step.score === null ? { accepted: false, score: null } : against(step.score, threshold);
+      return step.score === undefined ? { accepted: false, score: null } : against(step.score, threshold);
   }
 }

@@ -9,11 +9,22 @@ const said = (logprob) => `${(100 * Math.exp(logprob)).toPrecision(2)} %, log-pr
 function words(text, own, asked) {
   const told = [`“${text.trim() || text}”`];
   if (asked) {
-    told.push(`base: ${asked.at_most ? "at most " : ""}${said(asked.base)}`);
+    told.push(`base: ${asked.atMost ? "at most " : ""}${said(asked.base)}`);
     if (asked.lead > 0) told.push(`another token is ${asked.lead.toFixed(2)} ahead`);
   }
   if (own !== undefined) told.push(`the draft: ${said(own)}`);
   return told.join(" · ");
+}
+
+// As _tokens in render.py writes it.
+function read({ starts, logprobs, asked }) {
+  let at = 0;
+  return {
+    starts: starts.map((further) => (at += further)),
+    logprobs: logprobs.map((it) => it / 100),
+    asked: asked.map(([start, length, base, own, atMost, lead]) => (
+      { start, length, base: base / 100, own: own === null ? undefined : own / 100, atMost, lead: lead / 100 })),
+  };
 }
 
 function shade(box, data) {
@@ -33,7 +44,7 @@ function shade(box, data) {
         piece.className = asked ? "token asked" : "token";
         if (asked) piece.style.setProperty("--base-depth", depth(asked.base).toFixed(3));
         if (own !== undefined) piece.style.setProperty("--own-depth", unsure(own).toFixed(3));
-        piece.heat = [own, asked];
+        piece.heat = [asked?.own ?? own, asked];
         made.push(piece);
       }
       piece.textContent += character;
@@ -46,21 +57,8 @@ function shade(box, data) {
 function explain(box, tip) {
   const pieces = [...box.querySelectorAll(".token")].filter((piece) => piece.textContent.trim());
   let current = null;
-  const show = (piece) => {
-    current?.classList.remove("current");
-    current = piece;
-    piece.classList.add("current");
-    tip.textContent = words(piece.textContent, ...piece.heat);
-    tip.hidden = false;
-    const place = piece.getBoundingClientRect(), wide = document.documentElement.clientWidth;
-    tip.style.left = `${Math.max(8, Math.min(place.left, wide - tip.offsetWidth - 8)) + scrollX}px`;
-    tip.style.top = `${place.bottom + 8 + scrollY}px`;
-  };
-  const hide = () => {
-    current?.classList.remove("current");
-    current = null;
-    tip.hidden = true;
-  };
+  const show = (piece) => tip.show((current = piece), words(piece.textContent, ...piece.heat));
+  const hide = () => tip.hide((current = null));
   box.tabIndex = 0;
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Drafted text; the arrow keys go from token to token");
@@ -81,8 +79,8 @@ function explain(box, tip) {
 
 function heat(run, drafted, tip) {
   for (const box of run.querySelectorAll(".drafted")) {
-    const data = drafted[box.dataset.step];
-    if (!data || !(data.starts.length || data.asked.length)) continue;
+    const data = read(drafted[box.dataset.step]);
+    if (!data.starts.length && !data.asked.length) continue;
     shade(box, data);
     explain(box, tip);
     run.querySelector(".legend").hidden = false;
@@ -90,11 +88,3 @@ function heat(run, drafted, tip) {
   run.querySelector(".heat-switch").addEventListener("change", (event) => run.classList.toggle("plain", !event.target.checked));
 }
 
-const tip = Object.assign(document.createElement("div"), { className: "tip", hidden: true });
-tip.setAttribute("role", "status");
-document.body.append(tip);
-for (const run of document.querySelectorAll("article.run")) {
-  const data = JSON.parse(document.getElementById(`${run.id}-data`).textContent);
-  if (data.judging) judgeAgain(run, data.judging);
-  heat(run, data.drafted, tip);
-}

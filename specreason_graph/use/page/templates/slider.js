@@ -34,10 +34,11 @@ function tell(run, judging, choice, threshold) {
 
 function judgeAgain(run, judging) {
   const area = run.querySelector(".judging");
-  const [select, range, value] = ["select.choice", "input.threshold", "output.value"].map((it) => area.querySelector(it));
+  const [select, range, value] = ["select.choice", "input.threshold", ".value"].map((it) => area.querySelector(it));
   const update = () => {
     const choice = judging.choices[select.value];
     value.textContent = shows(Number(range.value), choice.step);
+    range.setAttribute("aria-valuetext", value.textContent);
     tell(run, judging, choice, Number(range.value));
   };
   const choose = () => {
