@@ -10,12 +10,13 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from specreason_graph.use.page.model import Drafted, RunPage
 
-_STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css")
+_HERE = "specreason_graph.use.page"
+_STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css", "report.css")
 _SCRIPTS = ("decide.js", "slider.js", "heat.js", "page.js")
 
 
@@ -24,16 +25,22 @@ def runs_html(runs: Sequence[RunPage], title: str) -> str:
     return html("runs.html.j2", title=title, runs=runs, data=[_for_script(run) for run in runs])
 
 
-def html(template: str, **values: Any) -> str:
-    """A page of ours; every value is text on it, whatever it holds."""
-    return environment().get_template(template).render(**values)
+def html(template: str, package: str = _HERE, **values: Any) -> str:
+    """A page; every value is text on it, whatever it holds.
+
+    Args:
+        template: its name.
+        package: whose folder `templates` has it, beside ours.
+        values: what it shows.
+    """
+    return _environment(package).get_template(template).render(**values)
 
 
 @cache
-def environment() -> Environment:
+def _environment(package: str) -> Environment:
     """The templates, with the styles and the script that a page carries."""
     made = Environment(
-        loader=PackageLoader("specreason_graph.use.page"),
+        loader=ChoiceLoader([PackageLoader(name) for name in (package, _HERE)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -53,7 +60,7 @@ def environment() -> Environment:
 
 
 def _own(name: str) -> str:
-    return (files("specreason_graph.use.page") / "templates" / name).read_text(encoding="utf-8")
+    return (files(_HERE) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _for_script(run: RunPage) -> dict[str, Any]:
