@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
@@ -41,6 +41,10 @@ def open_html(browser: Browser, tmp_path: Path) -> Iterator[OpenHtml]:
     pages: list[Page] = []
     wrong: list[str] = []
 
+    def refused(dialog: Dialog) -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
     def show(html: str, *, width: int = 1200, scheme: Any = "light") -> Page:
         file = tmp_path / "page.html"
         file.write_text(html, encoding="utf-8")
@@ -49,7 +53,7 @@ def open_html(browser: Browser, tmp_path: Path) -> Iterator[OpenHtml]:
         page.on("request", lambda request: None if request.url == file.as_uri() else wrong.append(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text))
-        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", refused)
         page.goto(file.as_uri())
         return page
 

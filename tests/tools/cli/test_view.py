@@ -22,7 +22,7 @@ QUESTION = "How many legs have 3 cows?"
 def journal(path: Path, *arms: str) -> Path:
     """A bench journal of one problem."""
     run = json.loads(RECORDED.read_text(encoding="utf-8"))
-    about = {"settings": {"judge": "likelihood"}, "preset": "qwen2.5-coder", "problems": "cakes.jsonl"}
+    about: dict[str, Any] = {"settings": {"judge": "likelihood"}, "preset": "qwen2.5-coder", "problems": "cakes.jsonl"}
     about |= {"base_model": "qwen2.5-coder-1.5b", "draft_model": "qwen2.5-coder-0.5b", "policy": None}
     lines: list[dict[str, Any]] = [{"settings": about}]
     for arm in arms:
@@ -63,7 +63,7 @@ def test_solve_and_view_give_the_same_page(specreason: Specreason, tmp_path: Pat
 
 def test_it_opens_in_the_browser(specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda address: shown.append(address) or True)
+    monkeypatch.setattr(webbrowser, "open", shown.append)
     done = specreason("view", str(RECORDED), "--open")
     assert done.status == 0
     assert shown == [Path(done.err.removeprefix("page: ").strip()).as_uri()]

@@ -45,7 +45,7 @@ def _step(random: Random, index: int, now: float, *, rejected: bool) -> tuple[di
     starts = [sum(map(len, words[:at])) for at in range(len(words))]
     own = [-random.expovariate(4) for _ in words]
     asked = sorted(random.sample(range(len(words)), 10))
-    spots = [
+    spots: list[dict[str, Any]] = [
         {"text": words[at], "place": at, "start": starts[at], "draft_logprob": own[at], "at_most": False, "lead": 0.2}
         | {"alternative": 7, "base_logprob": -2.5 if rejected and at == asked[4] else max(-1.9, -random.expovariate(2))}
         for at in asked

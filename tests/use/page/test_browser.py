@@ -95,7 +95,7 @@ def test_arrow_keys_go_from_token_to_token_and_tell_both_models_log_probabilitie
         page.keyboard.press("ArrowRight")
         seen.append(tip.text_content() or "")
     [eight] = {it for it in seen if it.startswith("“8”")}
-    assert re.search(r"base: .* log-probability -2\.35 .*the draft: ", eight)
+    assert re.search(r"base: .* log-probability -2\.35\n.*\nthe draft: ", eight)
     page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
     box.locator(".asked").first.hover()
@@ -149,7 +149,7 @@ def test_the_picture_of_the_readme(opened: Open) -> None:
     assert top is not None
     assert bottom is not None
     page.set_viewport_size({"width": 1000, "height": 720})
-    page.evaluate("scrollTo(0, document.querySelector('#run-1-step-4').offsetTop - 150)")
+    page.evaluate("scrollTo(0, document.querySelector('#run-1-step-4').offsetTop - 106)")
     picture(page, "run")
 
 

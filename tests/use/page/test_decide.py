@@ -92,7 +92,7 @@ def test_the_script_decides_as_the_policy_does(policy: str, browser: Browser) ->
     random = Random(policy)
     made: Callable[[float], Policy]
     if policy == "fitted":
-        judge, made = FITTED.judge, lambda at: cast(Policy, FITTED.at(at))
+        judge, made = FITTED.judge, FITTED.at
     elif policy == "likelihood":
         judge = builtin().judges["likelihood"]
         made = partial(ScoreThreshold, judge)

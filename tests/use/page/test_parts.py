@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Ended, GateReason, RejectReason
+from specreason_graph.contract.state import Ended, GateReason, RejectReason, SpecReasonState
 from specreason_graph.loop.report import report
 from specreason_graph.testing import Pace, Script, ScriptedServer, scripted_pair
 from specreason_graph.use.page.build import run_page
@@ -56,7 +56,7 @@ async def test_a_run_says_when_each_model_wrote_and_what_was_thrown_away() -> No
     async with scripted_pair(base, draft) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=Settings(hedge=True, look_ahead=True)).compile()
         state = await graph.ainvoke({"messages": [HumanMessage("How many legs?")]})
-    run = report(state)
+    run = report(cast(SpecReasonState, state))
     first, second, _ = (step["spans"] for step in run["steps"])
     by = {(span["role"], span["used"]): span for span in second}
     assert by.keys() >= {("draft", True), ("judge", True), ("base", True)}

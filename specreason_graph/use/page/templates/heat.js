@@ -13,7 +13,7 @@ function words(text, own, asked) {
     if (asked.lead > 0) told.push(`another token is ${asked.lead.toFixed(2)} ahead`);
   }
   if (own !== undefined) told.push(`the draft: ${said(own)}`);
-  return told.join(" · ");
+  return told.join("\n");
 }
 
 // As _tokens in render.py writes it.
