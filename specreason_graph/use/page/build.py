@@ -20,8 +20,13 @@ _TITLE = 80  # characters, as of the next
 _NAME = 200
 
 
-def run_page(record: Mapping[str, Any], about: str = "") -> RunPage:
+def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = False) -> RunPage:
     """The page of a run from its `loop.report.Report`.
+
+    Args:
+        record: of the run, as far as it has come.
+        about: what else it is called.
+        goes_on: whether more may come.
 
     Raises:
         ConfigError: a field of the record is missing, or is none of its kind.
@@ -35,7 +40,7 @@ def run_page(record: Mapping[str, Any], about: str = "") -> RunPage:
         about=shown(about),
         question=question,
         answer=None if run.answer is None else run.answer.strip(),
-        ended=ENDINGS.get(cast(Ended, run.ended), "it was stopped"),
+        ended=ENDINGS.get(cast(Ended, run.ended), "it goes on" if goes_on else "it was stopped"),
         models={role: shortened(name, _NAME) for role, name in run.models.items()},
         seconds=run.seconds,
         accepted=accepted,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,27 +18,37 @@ from specreason_graph.use.page.model import Drafted, RunPage
 _HERE = "specreason_graph.use.page"
 _STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css", "report.css")
 _SCRIPTS = ("decide.js", "slider.js", "heat.js", "page.js")
+_LIVE = ("live.js",)
 
 
-def runs_html(runs: Sequence[RunPage], title: str) -> str:
-    """One HTML file of some runs, one below the other."""
-    return html("runs.html.j2", title=title, runs=runs, data=[_for_script(run) for run in runs])
+class Script(NamedTuple):
+    """What a page may run."""
+
+    text: Markup
+    may_run: str
+    """The same as a content security policy names it."""
 
 
-def html(template: str, package: str = _HERE, **values: Any) -> str:
+def runs_html(runs: Sequence[RunPage], title: str, *, live: bool = False) -> str:
+    """One HTML file of some runs, one below the other; a live one asks its server for what is new."""
+    return html("runs.html.j2", title=title, runs=runs, data=[_for_script(run) for run in runs], live=live)
+
+
+def html(template: str, package: str = _HERE, *, live: bool = False, **values: Any) -> str:
     """A page; every value is text on it, whatever it holds.
 
     Args:
         template: its name.
         package: whose folder `templates` has it, beside ours.
+        live: whether it asks its server for what is new; any other asks nobody for anything.
         values: what it shows.
     """
-    return _environment(package).get_template(template).render(**values)
+    return _environment(package).get_template(template).render(live=live, **values)
 
 
 @cache
 def _environment(package: str) -> Environment:
-    """The templates, with the styles and the script that a page carries."""
+    """The templates, with the styles and the scripts that a page carries."""
     made = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in (package, _HERE)]),
         autoescape=True,
@@ -46,17 +56,20 @@ def _environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = f'"use strict";\n{{\n{"".join(map(_own, _SCRIPTS))}}}\n'  # a block, so that its names are its own
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # some hundred kB of a long run
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     made.globals |= {
         "styles": Markup("".join(map(_own, _STYLES))),
-        "script": Markup(script),
-        "may_run": f"'sha256-{digest}'",
+        "scripts": {False: _script(*_SCRIPTS), True: _script(*_SCRIPTS, *_LIVE)},
         "percent": lambda part, whole: f"{100 * part / whole:.2f}%",
         "figure": lambda form, number: (form % number).replace("-", "−"),
     }
     return made
+
+
+def _script(*names: str) -> Script:
+    text = f'"use strict";\n{{\n{"".join(map(_own, names))}}}\n'  # a block, so that its names are its own
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Script(Markup(text), f"'sha256-{digest}'")
 
 
 def _own(name: str) -> str:

@@ -34,9 +34,17 @@ function lanes(svg, tip) {
 }
 
 const tip = label();
-for (const run of document.querySelectorAll("article.run")) {
-  const data = JSON.parse(document.getElementById(`${run.id}-data`).textContent);
-  if (data.judging) judgeAgain(run, data.judging);
-  heat(run, data.drafted, tip);
-  run.querySelectorAll("svg.bars").forEach((svg) => lanes(svg, tip));
+
+function begin() {
+  for (const run of document.querySelectorAll("article.run")) {
+    const data = JSON.parse(document.getElementById(`${run.id}-data`).textContent);
+    if (data.judging) judgeAgain(run, data.judging);
+    heat(run, data.drafted, tip);
+    run.querySelectorAll("svg.bars").forEach((svg) => lanes(svg, tip));
+  }
+  for (const time of document.querySelectorAll("time[data-seconds]")) {
+    time.textContent = new Date(1000 * time.dataset.seconds).toLocaleTimeString();
+  }
 }
+
+begin();
