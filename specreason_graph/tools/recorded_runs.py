@@ -1,4 +1,4 @@
-"""Recorded runs by name: a file of `solve --json`, standard input, or a problem of a bench journal."""
+"""Recorded runs by name: files, standard input, threads of a checkpointer, a gateway's, problems of a journal."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from specreason_graph.tools.bench.journal import read_journal
 from specreason_graph.tools.bench.judged_by import ABOUT, catalog_of, judging_of
 from specreason_graph.tools.bench.outcome import OURS, parts_of
 from specreason_graph.tools.bench.table import arm_name
+from specreason_graph.tools.kept_runs import GATEWAY, POSTGRES, SQLITE, of_gateway, of_thread
 from specreason_graph.use.page.build import run_page
 from specreason_graph.use.page.model import RunPage
 
@@ -22,7 +23,7 @@ _SAID = 160  # characters of what is wrong in a record
 
 
 def page_of_run(run: str, arm: str | None = None, sample: int = 0) -> RunPage:
-    """The page of a run: of a file, of standard input (`-`), or of `JOURNAL#PROBLEM`.
+    """The page of a run: of a file, of standard input (`-`), of a thread, of a gateway, or of `JOURNAL#PROBLEM`.
 
     Args:
         run: its name.
@@ -31,11 +32,13 @@ def page_of_run(run: str, arm: str | None = None, sample: int = 0) -> RunPage:
 
     Raises:
         ConfigError: there is no such run, or it is none of ours.
+        SpecReasonError: where it is kept can't be reached.
     """
-    if run == "-" or Path(run).exists():
+    kept = _of_one(run)
+    if kept is not None:
         if arm is not None:
             raise ConfigError(f"arm: {run} is one run and has no arms; {_IN_A_JOURNAL}")
-        return _checked(run, _of_file(run))
+        return _checked(run, kept)
     journal, mark, problem = run.rpartition("#")
     if not mark:
         raise ConfigError(f"run: there is no file {run}; {_IN_A_JOURNAL}, and - reads standard input")
@@ -43,6 +46,15 @@ def page_of_run(run: str, arm: str | None = None, sample: int = 0) -> RunPage:
     found = [it for it in outcomes if it.get("problem") == problem and it.get("sample", 0) == sample and "arm" in it]
     chosen = _of_arm(found, arm, problem, journal)
     return page_of_outcome(about, chosen)
+
+
+def _of_one(run: str) -> Mapping[str, Any] | None:
+    """The record of what is one run by itself; None for a name of another kind."""
+    if run.startswith((SQLITE, *POSTGRES)):
+        return of_thread(run)
+    if run.startswith(GATEWAY):
+        return of_gateway(run)
+    return _of_file(run) if run == "-" or Path(run).exists() else None
 
 
 def page_of_outcome(about: Mapping[str, Any], outcome: Mapping[str, Any]) -> RunPage:

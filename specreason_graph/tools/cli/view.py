@@ -24,7 +24,8 @@ def view_command(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A file of `solve --json`, JOURNAL#PROBLEM of a bench journal, or - for standard input",
+            help="A file of `solve --json` (- is standard input), JOURNAL#PROBLEM of `bench`, sqlite:FILE#THREAD or "
+            "postgresql://…#THREAD of a checkpointer, or the address of a run at a gateway",
         ),
     ],
     out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Where to write the page")] = None,

@@ -78,13 +78,16 @@ function explain(box, tip) {
 }
 
 function heat(run, drafted, tip) {
+  let asked = false;
   for (const box of run.querySelectorAll(".drafted")) {
     const data = read(drafted[box.dataset.step]);
     if (!data.starts.length && !data.asked.length) continue;
     shade(box, data);
     explain(box, tip);
     run.querySelector(".legend").hidden = false;
+    asked ||= data.asked.length > 0;
   }
+  run.querySelector(".of-asked").hidden = !asked;
   run.querySelector(".heat-switch").addEventListener("change", (event) => run.classList.toggle("plain", !event.target.checked));
 }
 
