@@ -17,7 +17,12 @@ from specreason_graph.use.page.build import run_page
 from specreason_graph.use.page.render import html, runs_html
 from specreason_graph.use.page.text import shown
 
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 class Row(BaseModel):
