@@ -44,6 +44,11 @@ class Seen:
         """As far as it has come."""
         return report(self._state or SpecReasonState(messages=[]))
 
+    def pending(self) -> dict[str, str] | None:
+        """The text that the draft wrote for the next step, and what it waits for."""
+        pending = (self._state or {}).get("specreason_pending") if self.status == "running" else None
+        return pending and {"text": pending["drafted"]["text"], "status": pending["status"]}
+
 
 class SeenRuns:
     """So many of them; the oldest that are over go first, then the oldest."""

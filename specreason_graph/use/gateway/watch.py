@@ -102,7 +102,7 @@ def _row(run: Seen) -> Row:
 
 def _page_of(run: Seen) -> str:
     goes_on = run.status == "running"
-    page = run_page(run.report(), run.status, goes_on=goes_on)
+    page = run_page({**run.report(), "pending": run.pending()}, run.status, goes_on=goes_on)
     return runs_html([page], page.title, live=goes_on)
 
 

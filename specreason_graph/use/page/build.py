@@ -10,11 +10,11 @@ from specreason_graph.contract.state import Ended, GateReason, RejectReason, Ste
 from specreason_graph.loop.report import acceptance, draft_share
 from specreason_graph.use.page.differences import Piece, versions
 from specreason_graph.use.page.judging import judging_of
-from specreason_graph.use.page.model import Asked, Drafted, PageStep, RoleTokens, RunPage, Scale
+from specreason_graph.use.page.model import Asked, Drafted, PageStep, PendingStep, RoleTokens, RunPage, Scale
 from specreason_graph.use.page.recorded import Recorded, RecordedSpot, RecordedStep
 from specreason_graph.use.page.text import shortened, shown
 from specreason_graph.use.page.times import times_of
-from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS
+from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS, WAITS
 
 _TITLE = 80  # characters, as of the next
 _NAME = 200
@@ -57,6 +57,7 @@ def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = Fals
         },
         scale=_scale(run.steps),
         steps=[_step(step) for step in run.steps],
+        pending=run.pending and PendingStep(text=run.pending.text.strip("\n"), waits_for=WAITS[run.pending.status]),
         times=times_of(run),
         judging=judging_of(run),
     )

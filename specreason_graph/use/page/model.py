@@ -69,6 +69,14 @@ class Scale(BaseModel):
         return round(100 * min(1.0, max(0.0, (value - self.low) / ((self.high - self.low) or 1.0))), 1)
 
 
+class PendingStep(BaseModel):
+    """What the draft wrote for the next step, of a run that goes on."""
+
+    text: str
+    waits_for: str
+    """In words."""
+
+
 class RoleTokens(BaseModel):
     """What one role read and wrote."""
 
@@ -97,5 +105,6 @@ class RunPage(BaseModel):
     tokens: dict[str, RoleTokens]
     scale: Scale
     steps: list[PageStep]
+    pending: PendingStep | None
     times: Times | None
     judging: Judging | None

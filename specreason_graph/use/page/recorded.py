@@ -70,6 +70,13 @@ class RecordedStep(_Read):
     spans: list[RecordedSpan] = Field(default_factory=list)
 
 
+class RecordedPending(_Read):
+    """What waits to be judged, or to be written by base instead."""
+
+    text: str
+    status: Literal["drafted", "unsure", "rejected"]
+
+
 class RecordedUsage(_Read):
     """See `contract.state.RoleUsage`."""
 
@@ -117,3 +124,5 @@ class Recorded(_Read):
     models: dict[str, str] = Field(default_factory=dict)
     judge: RecordedJudge | None = None
     policy: RecordedPolicy | None = None
+    pending: RecordedPending | None = None
+    """Of a run that goes on."""

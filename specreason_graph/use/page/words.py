@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from specreason_graph.contract.state import Ended, GateReason, RejectReason
 
 REASONS: dict[RejectReason, str] = {
@@ -27,6 +29,12 @@ ENDINGS: dict[Ended, str] = {
     "context": "the context was full",
 }
 """Why the reasoning ended."""
+WAITS: dict[Literal["drafted", "unsure", "rejected"], str] = {
+    "drafted": "being judged",
+    "unsure": "a person is asked",
+    "rejected": "rejected, base is writing",
+}
+"""What a drafted step waits for."""
 TURNS: dict[GateReason, str] = {
     "settings": "base's turn",
     "idle": "base's turn",

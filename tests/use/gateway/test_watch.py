@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from browser import CONTRAST, WIDTHS
+from langchain_core.messages import HumanMessage
 from playwright.async_api import Browser, async_playwright, expect
 from pydantic import SecretStr
 
@@ -97,6 +98,20 @@ async def test_a_client_that_leaves_has_stopped_its_run() -> None:
         assert it.gateway.seen is not None
         [run] = it.gateway.seen.of("tester")
         await until(lambda: run.status == "stopped")
+
+
+async def test_a_drafted_step_is_shown_while_it_waits() -> None:
+    pending = {"drafted": {"text": "3 * 4 = 11 legs.\n\n"}, "verdict": None, "status": "drafted"}
+    state: Any = {"messages": [HumanMessage("How many legs?")], "specreason_pending": pending}
+    async with served(seen=10) as it, it.http as http:
+        assert it.gateway.seen is not None
+        run = it.gateway.seen.begin("tester", "default")
+        run.told(state)
+        page = (await http.get(f"/runs/{run.id}")).text
+        assert "3 * 4 = 11 legs." in page
+        assert "being judged" in page
+        run.ended(answered=False)
+        assert "being judged" not in (await http.get(f"/runs/{run.id}")).text
 
 
 def test_old_runs_make_room_and_those_that_go_on_stay() -> None:
