@@ -46,7 +46,7 @@ class Seen:
 
     def pending(self) -> dict[str, str] | None:
         """The text that the draft wrote for the next step, and what it waits for."""
-        pending = (self._state or {}).get("specreason_pending") if self.status == "running" else None
+        pending = self._state.get("specreason_pending") if self._state and self.status == "running" else None
         return pending and {"text": pending["drafted"]["text"], "status": pending["status"]}
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from specreason_graph.testing import Script
+from specreason_graph.testing import Fault, Script
 
 from .conftest import Specreason, at, serving
 
@@ -135,3 +136,33 @@ def test_the_page_of_a_run_that_failed_holds_its_steps(specreason: Specreason) -
     done = specreason("view", "-", "--json", stdin=json.dumps(record))
     page = json.loads(done.out)
     assert (page["answer"], page["ended"], len(page["steps"])) == (None, "it was stopped", 6)
+
+
+def test_the_demo_ends_with_a_page_of_its_problems(
+    specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On scripted servers in the embedded pair's place."""
+    out = tmp_path / "runs" / "demo.html"
+    base = Script(["There are 14 kilometres on 5 days.", r"So \boxed{88}."], scores=[9, 9])
+    with serving(base, base, "instruct") as servers:
+        config = servers.config.model_copy(update={"preset": "instruct"})
+        monkeypatch.setattr("specreason_graph.tools.cli.app.pull_with_progress", lambda name: name)
+        monkeypatch.setattr("specreason_graph.tools.cli.app.embedded_pair", lambda files: nullcontext(config))
+        done = specreason("demo", "--html", str(out))
+    assert done.status == 0, done.err
+    assert done.err == f"page: {out}\n"
+    page = out.read_text(encoding="utf-8")
+    assert page.count('<article class="run"') == 3
+    assert "1 of 3 right" in done.out
+
+
+def test_an_error_on_the_way_leaves_a_page_of_the_steps_before_it(specreason: Specreason, tmp_path: Path) -> None:
+    out = tmp_path / "run.html"
+    with serving(Script(STEPS, scores=[9, 0]), Script(STEPS)) as servers:
+        servers.base.fail(Fault("status", status=400, after=3), times=None)  # base can judge, but not write
+        done = specreason("solve", QUESTION, *at(servers), "--html", str(out))
+    assert done.status == 1
+    assert "base endpoint" in done.err
+    page = out.read_text(encoding="utf-8")
+    assert page.count('<li class="step ') == 1
+    assert "it was stopped" in page
