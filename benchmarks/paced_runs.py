@@ -13,7 +13,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 from paced_profiles import Server, paced
 from paced_servers import Request, ServerProcess
-from paced_traces import ANSWER, Trace
+from paced_traces import ANSWER, Trace, scripts_of
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.contract.errors import SpecReasonError
@@ -60,9 +60,10 @@ class Solved:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The servers of one trace at one pace, the pair that reaches them, and the compiled graph."""
+    """The servers of some traces at one pace, the pair that reaches them, and the compiled graph."""
 
-    trace: Trace
+    traces: Sequence[Trace]
+    """Question number n goes the way of the n-th, and so on in turn."""
     profile: Profile
     decoder: Decoder
     """Inside base."""
@@ -90,19 +91,18 @@ class Stage:
             state = await self.graph.ainvoke({"messages": question}, context=settings(mode, judge))
             said = "".join(step["text"] for step in state["specreason_steps"]) + str(state["specreason_answer"])
         seconds = time.perf_counter() - began
-        if said != self.expected:
+        if said != self.expected(number):
             raise SpecReasonError(f"mode {mode} went another way than its trace: {said[-200:]!r}")
         return seconds
 
-    @property
-    def expected(self) -> str:
+    def expected(self, number: int) -> str:
         """What every mode comes to."""
-        texts = self.trace.scripts()[0].steps
+        texts = self.traces[number % len(self.traces)].scripts()[0].steps
         return PRESET.boundary.join(map(str, texts)) + ANSWER  # type: ignore[arg-type]
 
     async def unavoidable(self, mode: str) -> float:
-        """Seconds of the calls that had to be made one behind the other."""
-        return unavoidable(self.trace, self.profile, await lengths_of(self.pair), mode, self.decoder)
+        """Seconds of the first trace's calls that had to be made one behind the other."""
+        return unavoidable(self.traces[0], self.profile, await lengths_of(self.pair), mode, self.decoder)
 
     async def _base(self, question: list[AnyMessage]) -> str:
         """The reasoning in one generation, then the answer, as `finalize` has it written."""
@@ -133,25 +133,29 @@ def settings(mode: str, judge: str = JUDGE.name) -> Settings:
 
 @asynccontextmanager
 async def stage(
-    processes: Sequence[ServerProcess], trace: Trace, profile: Profile, server: Server, decoder: Decoder = PLAIN
+    processes: Sequence[ServerProcess],
+    traces: Sequence[Trace],
+    profile: Profile,
+    server: Server,
+    decoder: Decoder = PLAIN,
 ) -> AsyncIterator[Stage]:
     """Servers with an empty prefix cache, and a pair that has been looked up, as it is once in a client's life.
 
     Args:
         processes: where base and the draft are served.
-        trace: what they say.
+        traces: what they say, to each question another.
         profile: at which pace.
         server: which model of a server keeps it.
         decoder: speculative decoding inside base.
     """
-    base, draft = trace.scripts()
+    base, draft = scripts_of(traces)
     async with (
         processes[0].serving("base", base, paced(profile, "base", server, decoder)) as (base_config, of_base),
         processes[1].serving("draft", draft, paced(profile, "draft", server)) as (draft_config, of_draft),
     ):
         requests: list[Request] = []
         async with looked_up(PairConfig(base=base_config, draft=draft_config, preset=PRESET.name)) as pair:
-            yield Stage(trace, profile, decoder, pair, compiled(pair), requests)
+            yield Stage(traces, profile, decoder, pair, compiled(pair), requests)
     requests += [*of_base, *of_draft]
 
 
@@ -175,7 +179,7 @@ async def solved(
     processes: Sequence[ServerProcess], trace: Trace, profile: Profile, server: Server, decoder: Decoder, mode: str
 ) -> Solved:
     """A trace by itself, on servers of its own."""
-    async with stage(processes, trace, profile, server, decoder) as it:
+    async with stage(processes, [trace], profile, server, decoder) as it:
         seconds, unavoidable = await it.solve(mode), await it.unavoidable(mode)
     return Solved(seconds, unavoidable, it.requests)
 

@@ -57,6 +57,23 @@ class Trace:
         return Script(base, ANSWER, scores=scores), Script(draft, ANSWER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """A script for each question, by the number in it."""
+
+    scripts: tuple[Script, ...]
+
+    def __call__(self, question: str) -> Script:
+        number = re.search(r"\d+", question)  # none in a prompt's first tokens, of which a likelihood may be asked
+        return self.scripts[int(number[0]) % len(self.scripts) if number else 0]
+
+
+def scripts_of(traces: Sequence[Trace]) -> tuple[Script, Script]:
+    """What base and the draft say to questions of which each goes its own way, by its number."""
+    base, draft = zip(*(trace.scripts() for trace in traces), strict=True)
+    return Script([], asked=_Each(base)), Script([], asked=_Each(draft))
+
+
 def synthetic(acceptance: float, *, steps: int, tokens: int, seed: int = 0) -> Trace:
     """Steps of equal length, accepted at exactly this rate (as near as the count of steps lets it).
 
@@ -87,7 +104,7 @@ def record(journal: Path, arm: str, out: Path) -> int:
     ]
     if not problems:
         raise ConfigError(f"record: {journal} has no run of arm {arm!r} whose every step was drafted and judged")
-    pair = {key: settings.get(key) for key in ("base_model", "draft_model", "judge", "threshold")}
+    pair = {"base_model": settings.get("base_model"), "draft_model": settings.get("draft_model"), "arm": arm}
     lines = ",\n".join(f"    {json.dumps(problem)}" for problem in problems)
     columns = json.dumps(["drafted tokens", "base's tokens", "accepted"])
     out.write_text(

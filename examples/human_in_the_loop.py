@@ -31,7 +31,7 @@ def ask(question: dict[str, Any]) -> dict[str, str]:
 
 
 async def main() -> None:
-    # the band is in the threshold's units: with this judge, log-probabilities, accepted from -2 on
+    # the band is in the threshold's units: with this judge, log-probabilities, accepted from -1.6 on
     settings = Settings(judge="likelihood", ask_band=(-4.0, -1.0), reasoning_budget=512)
     graph = create_specreason(settings=settings).compile(checkpointer=InMemorySaver())
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}

@@ -31,9 +31,9 @@ async def draft_step(state: SpecReasonState, run: Run) -> Update:
     ended = _ended_before(state, run)
     if ended is not None or is_base_turn(run):
         return {**update, **await _undrafted(run, ended)}
-    await begin(run, "draft")
-    await hedge(run)
     try:
+        await begin(run, "draft")
+        await hedge(run)
         drafted = await next_step(run, "draft")
     except EndpointError as error:
         if not is_gone(error, run.settings):

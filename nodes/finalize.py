@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from specreason_graph.contract.errors import MalformedResponse, NoRoom
-from specreason_graph.contract.events import AnswerToken, ReasoningEnded
+from dataclasses import replace
+
+from specreason_graph.contract.errors import EndpointError, MalformedResponse, NoRoom
+from specreason_graph.contract.events import AnswerToken, DraftGone, ReasoningEnded
 from specreason_graph.contract.schema import wrong
 from specreason_graph.contract.state import SpecReasonState, Update
-from specreason_graph.endpoint.protocol import Form
+from specreason_graph.endpoint.protocol import Form, Token
 from specreason_graph.generation.passage import Passage
 from specreason_graph.loop.bounds import answer_bounds
 from specreason_graph.loop.calls import write_calls
 from specreason_graph.loop.cue import cue
+from specreason_graph.loop.gate import DRAFT_GONE
+from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.reply import Answer, Finish, Told, answers_in_last_step, begun_stop, reply, until
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.writing import Writing, written
@@ -32,9 +36,11 @@ async def finalize(state: SpecReasonState, run: Run) -> Update:
     message = reply(run.steps, run.usage(), run.clock.seconds(), run.models, ended, reasoning, answer)
     about = message.response_metadata["specreason"]
     about["answer_loops"] = writing.loops
+    about["answered_by"] = run.steps[-1]["source"] if given else writing.role
     if answer.whole and run.preset.goes_on_behind(calls=bool(answer.calls)):
-        about["tokens"] = tokens(message, run.openings, await written(writing))
-    return {"messages": [message], "specreason_answer": answer.text or None, "specreason_done": True}
+        about["tokens"] = tokens(message, *await written(writing))
+    said: Update = {"messages": [message], "specreason_answer": answer.text or None, "specreason_done": True}
+    return {**said, "specreason_gate": writing.run.gate}
 
 
 def _given(run: Run) -> Answer:
@@ -52,17 +58,33 @@ async def _called(writing: Writing) -> Answer:
 
 
 async def _answered(writing: Writing) -> Answer:
-    """A text, or a text up to calls."""
+    """A text, or a text up to calls; by base in the draft's place, where the draft is gone."""
+    run, settings = writing.run, writing.run.settings
+    # An instruct model's reader should see the cue before the answer, too.
+    shown = run.preset.wording(settings.boxed).answer_cue if answers_in_last_step(run.preset, settings) else ""
+    stops = (*settings.answer_stop, *(opening.text for opening in run.opens_call))
+    told, got = Told(held=shown, stops=stops), Passage()
+    try:
+        return await _text(writing, told, shown, got)
+    except EndpointError as error:
+        in_schema = told.begun and settings.answer_schema is not None  # nobody can go on there
+        if in_schema or not is_gone(error, settings):
+            raise
+    if not told.begun:
+        told, got = Told(held=shown, stops=stops), Passage()
+    await _hand_over(writing, got)
+    return await _text(writing, told, shown, got)
+
+
+async def _text(writing: Writing, told: Told, shown: str, got: Passage) -> Answer:
+    """An answer that begins with `shown`, behind what there is of it."""
     run, settings = writing.run, writing.run.settings
     await _cue(writing)
     openings = run.opens_call
     if openings and settings.answer_schema is not None and await _rather_calls(writing, openings[0].text):
         return await _with_calls(writing, "")
-    # An instruct model's reader should see the cue before the answer, too.
-    shown = run.preset.wording(settings.boxed).answer_cue if answers_in_last_step(run.preset, settings) else ""
-    told = Told(held=shown, stops=(*settings.answer_stop, *(opening.text for opening in openings)))
     form = Form(settings.answer_schema, settings.answer_stop)
-    got = await writing.write(form, closers=openings, on_text=lambda piece: _tell(run, told.add(piece)))
+    await writing.write(form, closers=openings, on_text=lambda piece: _tell(run, told.add(piece)), into=got)
     _check_form(run, writing, got)
     # What is cut in the middle of an opening is no part of the answer.
     half = begun_stop(got.text, [opening.text for opening in openings]) if got.cut else 0
@@ -72,6 +94,18 @@ async def _answered(writing: Writing) -> Answer:
     if got.ended_with is not None and len(text) == len(got.text):
         return await _with_calls(writing, answer)
     return Answer(answer, writing.tokens, "length" if got.cut else "stop", whole=not got.cut and text == got.text)
+
+
+async def _hand_over(writing: Writing, got: Passage) -> None:
+    """Have base write on, behind what there is, in its tokens."""
+    run = writing.run
+    run.emit(DraftGone(event="draft_gone", index=len(run.steps)))
+    writing.run = replace(run, settings=run.settings.overridden(by={"answer_by": "base"}), gate=DRAFT_GONE)
+    writing.role, writing.prompt, writing.text = "base", run.ledger("base"), ""
+    got.trim(newlines=False)
+    if got.text and not run.same_tokenizer:
+        read = await run.pair.base.encode(got.text)
+        got.tokens = [Token(token, 0.0, text) for token, text in zip(read.ids, read.texts, strict=True)]
 
 
 async def _with_calls(writing: Writing, text: str) -> Answer:

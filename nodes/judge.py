@@ -52,12 +52,10 @@ async def judge(state: SpecReasonState, run: Run) -> Update:
         await run.overlap.drop()  # no person is as fast as a lease
         run.emit(StepUnsure(event="step_unsure", index=len(run.steps)))
         return {"specreason_pending": Pending(drafted=drafted, verdict=verdict, status="unsure")}
-    load = run.pair.live.load
-    load.decided(len(drafted["ids"]), accepted=verdict["accepted"])
+    run.pair.live.load.decided(len(drafted["ids"]), drafted["seconds"], accepted=verdict["accepted"])
     if verdict["accepted"]:
-        load.wasted(await run.overlap.drop("base"))
+        await run.overlap.drop("base")
         return _keep(run, drafted, tokens, verdict)
-    load.wasted(0)
     await run.overlap.drop("draft")
     return _reject(run, drafted, verdict)
 
@@ -80,14 +78,13 @@ async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], be
     decision = _at_sight(run, drafted)
     if decision is not None:
         return verdict_on(run, free_evidence(drafted, tokens, len(run.steps)), decision, Usage(), began)
-    asked = time.perf_counter()
     try:
-        evidence, request = await ask(run.inquiry(), drafted, tokens)
+        with run.pair.live.load.judging():
+            evidence, request = await ask(run.inquiry(), drafted, tokens)
     except (MalformedResponse, NoLogprobs):
         if not run.settings.degrade:
             raise
         return verdict_on(run, free_evidence(drafted, tokens, len(run.steps)), _rejected("unusable"), Usage(), began)
-    run.pair.live.load.judged(time.perf_counter() - asked)
     run.bill.used("judge", [request], time.perf_counter() - began)
     return verdict_on(run, evidence, run.policy.decide(evidence, run.steps), request, began)
 

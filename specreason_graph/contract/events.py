@@ -29,10 +29,11 @@ class StepDrafted(Whose):
 
 
 class DraftGone(Whose):
-    """The draft's server failed, and base writes the step."""
+    """The draft's server failed, and base writes the step; or the answer, which the draft was to write."""
 
     event: Literal["draft_gone"]
     index: int
+    """Of the step; for the answer the number of steps."""
 
 
 class StepJudged(Whose):

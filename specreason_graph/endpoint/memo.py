@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from specreason_graph.contract.errors import SpecReasonError, retold
+from specreason_graph.endpoint.retries import is_passing
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
+_Place = tuple[asyncio.AbstractEventLoop, _Key]
 
 
 @dataclass(slots=True)
@@ -31,7 +33,7 @@ class Memo(Generic[_Key, _Value]):
 
     def __init__(self) -> None:
         self._known: dict[_Key, _Value] = {}
-        self._flights: dict[tuple[asyncio.AbstractEventLoop, _Key], _Flight[_Value]] = {}
+        self._flights: dict[_Place[_Key], _Flight[_Value]] = {}
 
     def __contains__(self, key: _Key) -> bool:
         return key in self._known
@@ -45,24 +47,41 @@ class Memo(Generic[_Key, _Value]):
         self._known.setdefault(key, value)
 
     async def get(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
-        """The value, looked up by whoever comes first."""
+        """The value, looked up by whoever comes first.
+
+        Who waited for another's look-up asks once more, again all together, where it failed for good at the first try:
+        one answer that went wrong fails one caller.
+        """
         if key in self._known:
             return self._known[key]
         place = (asyncio.get_running_loop(), key)
+        joins = place in self._flights
+        try:
+            return await self._awaited(place, look_up)
+        except SpecReasonError as error:
+            if not joins or is_passing(error):  # that was tried for long enough
+                raise
+        return await self._awaited(place, look_up)
+
+    async def _awaited(self, place: _Place[_Key], look_up: Callable[[], Awaitable[_Value]]) -> _Value:
         flight = self._flights.get(place)
         if flight is None:
-            flight = self._flights[place] = _Flight(asyncio.create_task(self._looked_up(key, look_up)))
+            flight = self._flights[place] = _Flight(asyncio.create_task(self._looked_up(place[1], look_up)))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
         except SpecReasonError as error:
+            self._land(place, flight)
             raise retold(error).with_traceback(error.__traceback__) from None
         finally:
             flight.waiting -= 1
             if not flight.waiting:
                 flight.task.cancel()
-                if self._flights.get(place) is flight:
-                    del self._flights[place]
+                self._land(place, flight)
+
+    def _land(self, place: _Place[_Key], flight: _Flight[_Value]) -> None:
+        if self._flights.get(place) is flight:
+            del self._flights[place]
 
     async def _looked_up(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
         return self._known.setdefault(key, await look_up())

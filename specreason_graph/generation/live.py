@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Hashable
+from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import islice
 from secrets import token_hex
@@ -19,7 +20,7 @@ from weakref import WeakSet
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.generation.ledger import Ledgers, Opening
-from specreason_graph.generation.load import Load
+from specreason_graph.generation.load import Load, Seen
 from specreason_graph.generation.overlap import Overlap
 
 TICK, TICKS = 0.1, 5
@@ -80,6 +81,12 @@ class LiveRuns:
     def __len__(self) -> int:
         return len(self._parked)
 
+    def seen(self) -> Seen:
+        """What is known of base's load; a run between two of its nodes is at work as well."""
+        with self._lock:
+            between = sum(parked.run.left_at is not None for parked in self._parked.values())
+        return self.load.seen(between)
+
     def begin(self) -> LiveRun:
         """Nothing of a run yet."""
         return LiveRun(Overlap(self.load))
@@ -88,7 +95,8 @@ class LiveRuns:
         """Keep it for the next node, under the lease that it had where a node failed. Returns the lease."""
         lease, loop = lease or token_hex(16), asyncio.get_running_loop()
         run.left_at = time.perf_counter()
-        expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1)
+        # In no context: a node's own would keep its graph, saver and state for as long as this is kept.
+        expiry = loop.call_later(TICK, self._tick, lease, TICKS - 1, context=Context())
         with self._lock:
             self._parked[lease] = _Parked(run, loop, expiry)
             self._sweep()

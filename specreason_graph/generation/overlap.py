@@ -53,8 +53,8 @@ class Overlap:
             await self.drop(role)
         return step
 
-    async def drop(self, *roles: Role) -> int:
-        """Stop what these models are writing; what nobody took of it is discarded, and paid for. Returns its tokens."""
+    async def drop(self, *roles: Role) -> None:
+        """Stop what these models are writing; what nobody took of it is discarded, and paid for."""
         held = {role: self._streams.pop(role) for role in roles or tuple(self._streams) if role in self._streams}
         for stream in held.values():
             stream.cancel()
@@ -62,8 +62,8 @@ class Overlap:
             for stream in held.values():
                 await stream.stopped()
         finally:  # also where whoever drops them is cancelled
-            dropped = sum([self._settle(role, stream) for role, stream in held.items()])
-        return dropped
+            for role, stream in held.items():
+                self._settle(role, stream)
 
     def forget(self) -> None:
         """The same at once, for streams that nobody came for, or whose event loop has ended, and they with it."""
@@ -77,11 +77,10 @@ class Overlap:
         thrown, self._thrown = self._thrown, []
         return thrown
 
-    def _settle(self, role: Role, stream: Stream) -> int:
+    def _settle(self, role: Role, stream: Stream) -> None:
         began, ended = stream.untaken()
         wasted, requests = stream.left()
         self.bill.used(role, requests)
         self.bill.discarded(role, wasted)
         if wasted:
             self._thrown.append(Span(role=role, began=began, ended=ended, tokens=wasted, used=False))
-        return wasted

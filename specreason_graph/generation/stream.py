@@ -89,7 +89,7 @@ class Stream:
         self._when_over = over
         self._wrote = wrote
         self._zero = zero
-        self._came, self._since = 0, 0.0
+        self._came, self._since, self._last = 0, 0.0, 0.0
         self._opened_at = time.perf_counter()
         self._task = asyncio.create_task(self._read())
         self._task.add_done_callback(self._end)  # also of a task that is cancelled before it has begun
@@ -179,6 +179,7 @@ class Stream:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._over = True
+        self._told()  # also of what nobody takes
         self._wake.set()
         self._when_over()
 
@@ -239,9 +240,9 @@ class Stream:
         """Put a token where it belongs: the one that completes a boundary is the last of its step."""
         before = len(self._open.text)
         self._open.add(token)
-        self._came += 1
+        self._came, self._last = self._came + 1, time.perf_counter()
         if self._came == 1:
-            self._since = time.perf_counter()
+            self._since = self._last
         if self._ready and not self._wanted.goes_on:
             return
         lost = self._open.closed(self._wanted.closers)
@@ -270,12 +271,14 @@ class Stream:
             self._whole()
 
     def _whole(self) -> None:
-        now = time.perf_counter()
-        self._wrote(self._came - 1, now - self._since)
-        self._came, self._since = 1, now
+        self._told()
         self._ready.append(self._opened())
         self._searched, self._blanks = 0, 0
         self._wake.set()
+
+    def _told(self) -> None:
+        self._wrote(self._came - 1, self._last - self._since)
+        self._came, self._since = 1, self._last
 
     def _opened(self) -> Passage:
         opened, self._open = self._open, Passage()

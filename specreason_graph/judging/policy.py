@@ -61,7 +61,7 @@ class ScoreThreshold:
     def decide(self, evidence: Evidence, before: Sequence[Step] = ()) -> Decision:
         """See `Policy`."""
         if self.judge.kind == "likelihood":
-            return decide_by_likelihood(evidence["spots"] or [], threshold=self.threshold)
+            return decide_by_likelihood(evidence["spots"] or [], threshold=self.threshold, lowest=self.judge.lowest)
         if not evidence["tokens"]:  # a bare end has no step to put a label on, so base was asked how likely it is
             return decide_by_likelihood(evidence["spots"] or [], threshold=self.judge.end_threshold)
         return decide_by_labels(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp
+from statistics import fmean
 
 from specreason_graph.contract.settings import ScoreMethod
 from specreason_graph.contract.state import RejectReason, Spot
@@ -61,9 +62,12 @@ def decide_by_labels(
     return (True, score, None) if score >= threshold else (False, score, "score")
 
 
-def decide_by_likelihood(spots: Sequence[Spot], *, threshold: float) -> Decision:
-    """Accept when base finds none of the asked tokens less likely than the threshold (a log-probability)."""
-    score = min(spot["base_logprob"] for spot in spots)
+def decide_by_likelihood(spots: Sequence[Spot], *, threshold: float, lowest: int = 1) -> Decision:
+    """Accept when the asked tokens that base finds least likely, `lowest` of them on average, reach the threshold.
+
+    It is a log-probability. With 1 no asked token may be less likely than that.
+    """
+    score = fmean(sorted(spot["base_logprob"] for spot in spots)[:lowest])
     return (True, score, None) if score >= threshold else (False, score, "likelihood")
 
 

@@ -7,23 +7,28 @@ Three levels, the costliest first:
 - `look_ahead`: the draft writes and looks ahead; base reads, and writes what was rejected.
 - `base`: base writes alone, in one stream: no request a step, no judge.
 
-A step of n tokens costs base n * t / B seconds of its server where B sequences share its passes of t seconds. A draft
-saves that where it is accepted (a, by tokens), and costs what its judge keeps the server busy for (j), and the tokens
-that hedges write for nothing (h, at what one more sequence adds to a pass). So draft only while
+Where B runs share base's server, and a pass of it takes p seconds (more with more sequences), a run's step of n tokens
+takes
 
-    a * n * t / B  >=  margin * (j + h * added)
+    base         n p
+    both         a r + (1 - a) max(n p, r) + B j                 base hedges: it has B sequences, as above
+    look_ahead   r + (1 - a) n p' + B j                          fewer of them, and so a shorter pass p'
 
-and hedge only where it holds with h. The regimes:
+seconds. Of drafted tokens, a are kept. r is how long a drafted step is waited for until it is judged: what look-ahead
+does not hide of the draft, and one and a half passes. j is how long one judge keeps the server from all others. The
+regimes:
 
 - **Idle** (few runs): nobody waits for base, and both overlaps hide their cost. The formula isn't asked.
-- **Busy**: t / B falls with every run, j does not; hedges go first, then drafting.
+- **New**: some runs draft, until it is known what that costs and saves; the others don't.
+- **Busy**: n p hardly changes with B, but B j grows; drafting goes where it costs more than it saves.
 - **Queueing** (the server says that requests wait): one level lower at once, whatever the formula says.
 - **Gone** (the draft's server fails): base alone, whatever the load, until it answers again.
 - **Rejected**: a run whose drafts are nearly all rejected has base alone, at any load.
 
-A level is left at a lower margin than it is entered at, so that noise does not toggle it. What is closed gives no
-evidence of its own: in a few windows of steps a run probes, one level above what the formula says. Which ones follows
-from the run's seed and question. Never slower is thus a promise for many runs after warm-up, not for each.
+A level has to be faster than another by more where it is entered than where it is left, so that noise does not toggle
+it. What is closed gives no evidence of its own: one step in some is a probe, with both overlaps, so that a reject costs
+its run nothing. Which ones is drawn from the run's seed and question. Never slower is thus a promise for many runs, not
+for each.
 """
 
 from __future__ import annotations
@@ -38,8 +43,8 @@ from specreason_graph.models.conversation import digest
 
 LEVELS: tuple[GateLevel, ...] = ("both", "look_ahead", "base")
 DRAFT_GONE = Gate(level="base", why="draft_gone")
-STAY, ENTER = 1.3, 1.6
-"""Margins: of a level that the run is at or below, and of one above it."""
+STAY, ENTER = 1.0, 1.05
+"""How much faster than base alone a level must be: that of the last step, and another one."""
 IDLE = 2
 """Runs at once that can't be in each other's way: a batch of so few has room for what they do for nothing."""
 HOPELESS, ENOUGH = 0.04, 400
@@ -48,8 +53,8 @@ _PRIOR = 200
 """Drafted tokens of its own with which a run weighs as much as all the others."""
 _RECENT = 100
 """Steps that say how a run's drafts fare."""
-_PROBES, _WINDOW = 20, 8
-"""One in so many windows of so many steps is a probe."""
+_PROBES, _EXPLORERS = 1 / 20, 8
+"""The share of steps that are probes; and how many runs draft while nothing is known, and are enough to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class Own:
     drafted: int
     """Tokens that were judged."""
     accepted: int
-    probes: bool
+    lot: float
+    """Drawn for its next step, from 0 up to 1."""
 
 
 def gate_of(run: Run) -> Gate:
@@ -71,26 +77,26 @@ def gate_of(run: Run) -> Gate:
     mode: GateMode = run.settings.gate
     if mode != "auto":
         return Gate(level="both" if mode == "always" else "base", why="settings")
-    return decide(run.pair.live.load.seen(), own(run))
+    return decide(run.pair.live.seen(), own(run))
 
 
 def own(run: Run) -> Own:
     """What a run's steps say."""
+    at = len(run.steps)
     judged = [step for step in run.steps[-_RECENT:] if step["accepted"] is not None]
-    window = [run.settings.seed, run.identity["question"], len(run.steps) // _WINDOW]
     return Own(
         level=run.steps[-1]["gate"]["level"] if run.steps else None,
         drafted=sum(_tokens(step) for step in judged),
         accepted=sum(_tokens(step) for step in judged if step["accepted"]),
-        probes=int(digest(["gate", *window])[:7], 16) % _PROBES == 0,
+        lot=int(digest(["gate", run.settings.seed, run.identity["question"], at])[:8], 16) / 16**8,
     )
 
 
 def decide(seen: Seen, run: Own) -> Gate:
     """The level of the next step, and why."""
     level, why = _weighed(seen, run)
-    if why in ("load", "rejected") and run.probes:
-        return Gate(level=LEVELS[max(0, LEVELS.index(level) - 1)], why="probe")
+    if why in ("load", "rejected") and run.lot < _PROBES:
+        return Gate(level="both", why="probe")
     return Gate(level=level, why=why)
 
 
@@ -99,17 +105,32 @@ def _weighed(seen: Seen, run: Own) -> tuple[GateLevel, GateReason]:
         return "base", "rejected"
     if seen.runs <= IDLE and not seen.waiting:
         return "both", "idle"
-    at = LEVELS.index(run.level or "both")
+    last = run.level or "both"
     if seen.waiting:
-        return LEVELS[min(at + 1, len(LEVELS) - 1)], "queue"
-    if seen.token_seconds is None or seen.judge_seconds is None or seen.step_tokens is None:
-        return LEVELS[at], "unknown"
-    saved = _acceptance(seen, run) * seen.step_tokens * seen.token_seconds / seen.runs
-    costs = (seen.judge_seconds + seen.wasted_tokens * seen.sequence_seconds, seen.judge_seconds)
-    for place, cost in enumerate(costs):
-        if saved >= (STAY if at <= place else ENTER) * cost:
-            return LEVELS[place], "load"
-    return "base", "load"
+        return LEVELS[min(LEVELS.index(last) + 1, len(LEVELS) - 1)], "queue"
+    takes = seconds(seen, _acceptance(seen, run))
+    if takes is None:
+        return (last if run.lot * seen.runs < _EXPLORERS else "base"), "unknown"
+    worth = {level: takes[level] * (STAY if level == last else ENTER) for level in LEVELS if level != "base"}
+    best = min(worth, key=worth.__getitem__)
+    return (best if worth[best] <= takes["base"] else "base"), "load"
+
+
+def seconds(seen: Seen, acceptance: float) -> dict[GateLevel, float] | None:
+    """How long a step takes at each level, were all runs on it; None while that can't be told."""
+    measured = seen.token_seconds, seen.judge_seconds, seen.draft_seconds, seen.step_tokens
+    if None in measured:
+        return None
+    pace, judge, draft, tokens = (value or 0.0 for value in measured)
+    alone, judges = tokens * pace, seen.runs * judge
+    read, rejected = draft + 1.5 * pace, (1 - acceptance) * alone
+    idle = 1 - rejected / max(read + rejected, 1e-9)  # the share of base's sequences that are not there without hedges
+    shorter = max(0.0, pace - seen.sequence_seconds * seen.runs * idle)
+    return {
+        "both": acceptance * read + (1 - acceptance) * max(alone, read) + judges,
+        "look_ahead": draft + 1.5 * shorter + (1 - acceptance) * tokens * shorter + judges,
+        "base": alone,
+    }
 
 
 def _acceptance(seen: Seen, run: Own) -> float:

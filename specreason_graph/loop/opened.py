@@ -134,9 +134,10 @@ async def _open(
     preset = catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
     judge, policy = catalog.judging(settings, preset, found.base.name, found.draft.name)
     alone = await render(pair, state["messages"], preset, settings, live, found)
-    if alone:  # nobody else can
+    read = None if alone else await read_by_both(pair, live, so_far.steps, preset, settings)
+    if alone := read is None:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})
-    same_tokenizer, steps = (True, so_far.steps) if alone else await read_by_both(pair, live, so_far.steps, settings)
+    same_tokenizer, steps = read or (True, so_far.steps)
     told = ("base",) if alone else ROLES
     openings: dict[str, str] = {role: live.openings[role].hash for role in told}
     before = so_far.identity["openings"]

@@ -14,6 +14,7 @@ from specreason_graph.contract.state import Step
 from specreason_graph.endpoint.protocol import ModelCard
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.generation.live import LiveRun
+from specreason_graph.loop.cue import cue
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.turns import opening
@@ -87,20 +88,24 @@ async def render(
     return alone
 
 
-async def read_by_both(pair: Pair, live: LiveRun, steps: list[Step], settings: Settings) -> tuple[bool, list[Step]]:
+async def read_by_both(
+    pair: Pair, live: LiveRun, steps: list[Step], preset: Preset, settings: Settings
+) -> tuple[bool, list[Step]] | None:
     """Whether both models read one text as the same ids; and the steps in a form that both can go on behind.
 
-    Steps that were kept while a draft of another tokenizer was gone are encoded for it now. Where that fails, it is
-    still gone, and base's ids are all that is needed.
+    Steps that were kept while a draft of another tokenizer was gone are encoded for it now. None where that fails: it
+    is still gone. To ask it all the same would mix up two models' ids.
     """
     try:
+        if settings.answer_by == "draft":  # which is then asked for it in its own tokens
+            await cue(pair, live, settings, preset)
         if await pair.same_tokenizer():
             return True, steps
         return False, [await _with_draft_ids(pair, live, step) for step in steps]
     except EndpointError as error:
         if not is_gone(error, settings):
             raise
-        return True, steps
+        return None
 
 
 async def _with_draft_ids(pair: Pair, live: LiveRun, step: Step) -> Step:

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from specreason_graph.contract.errors import EndpointError
 from specreason_graph.contract.settings import Role
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import FREE, Form, Marker, Usage
 from specreason_graph.generation.cycle import ANSWER_LOOP
+from specreason_graph.generation.ledger import Opening
 from specreason_graph.generation.passage import Bounds, Closer, Passage, collect
+from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.run import Run
 
 
@@ -44,10 +47,18 @@ class Writing:
         self.grow(ids, text)
 
     async def write(
-        self, form: Form = FREE, *, closers: Sequence[Closer] = (), on_text: Callable[[str], None] | None = None
+        self,
+        form: Form = FREE,
+        *,
+        closers: Sequence[Closer] = (),
+        on_text: Callable[[str], None] | None = None,
+        into: Passage | None = None,
     ) -> Passage:
-        """Have the model go on, up to a closer, which is left out; what it writes is kept."""
-        passage = await self.tried(form, closers=closers, on_text=on_text)
+        """Have the model go on, up to a closer, which is left out; what it writes is kept.
+
+        Behind what `into` holds, if it is given: who gives it knows what there is when the server fails.
+        """
+        passage = await self.tried(form, closers=closers, on_text=on_text, into=into)
         self.grow(passage.ids, passage.text)
         return passage
 
@@ -58,10 +69,13 @@ class Writing:
         closers: Sequence[Closer] = (),
         on_text: Callable[[str], None] | None = None,
         most: int | None = None,
+        into: Passage | None = None,
     ) -> Passage:
         """The same, and nothing of it is kept."""
-        endpoint, passage = self.run.pair.endpoint(self.role), Passage()
-        bounds = Bounds(self.left if most is None else min(most, self.left), self.run.clock.left())
+        endpoint, passage = self.run.pair.endpoint(self.role), Passage() if into is None else into
+        prompt, before = self.prompt.plus(passage.ids), passage.received
+        tokens = self.left if most is None else min(most, self.left)
+        bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
         began = time.perf_counter()
@@ -71,7 +85,7 @@ class Writing:
         try:
             await collect(
                 endpoint,
-                self.prompt,
+                prompt,
                 bounds,
                 sampling,
                 close=close,
@@ -83,7 +97,9 @@ class Writing:
             )
         finally:
             counted = passage.end is not None and passage.end.usage.prompt_tokens > 0  # by the server
-            usage = passage.end.usage if passage.end and counted else Usage(len(self.prompt), None, passage.received)
+            usage = (
+                passage.end.usage if passage.end and counted else Usage(len(prompt), None, passage.received - before)
+            )
             self.tokens += usage.completion_tokens
             self.run.bill.used(self.role, [usage], time.perf_counter() - began)
         self.loops = self.loops or passage.loops
@@ -96,11 +112,20 @@ class Writing:
         self.prompt, self.text, self.left = self.prompt.plus(ids), self.text + text, self.left - len(ids)
 
 
-async def written(writing: Writing) -> dict[Role, list[int]]:
-    """All ids behind the rendered question, as both models read them; the draft's where its tokenizer is another."""
+async def written(writing: Writing) -> tuple[dict[Role, Opening], dict[Role, list[int]]]:
+    """The rendered question, and all ids behind it, as both models read them; the draft's where its tokenizer differs.
+
+    A draft that is gone has neither: it reads the conversation anew.
+    """
     run = writing.run
-    ids: dict[Role, list[int]] = {"base": writing.prompt[len(run.openings["base"].ids) :]}
-    if not run.same_tokenizer:
-        said = (await run.pair.draft.encode(writing.text, control=True)).ids if writing.text else []
-        ids["draft"] = [*run.ledger("draft")[len(run.openings["draft"].ids) :], *said]
-    return ids
+    other: Role = "draft" if writing.role == "base" else "base"
+    own: list[int] = writing.prompt[len(run.openings[writing.role].ids) :]
+    if run.same_tokenizer:
+        return run.openings, {"base": own}
+    try:
+        said = (await run.pair.endpoint(other).encode(writing.text, control=True)).ids if writing.text else []
+    except EndpointError as error:
+        if not is_gone(error, run.settings):
+            raise
+        return {"base": run.openings["base"]}, {"base": own}
+    return run.openings, {writing.role: own, other: [*run.ledger(other)[len(run.openings[other].ids) :], *said]}

@@ -1,5 +1,6 @@
 """For tests: model servers that say a script, in this process and on a loopback port (extra `testing`)."""
 
+from specreason_graph.testing.chance import Chance
 from specreason_graph.testing.engine import Engine
 from specreason_graph.testing.fault import Fault
 from specreason_graph.testing.pace import Decoder, Pace
@@ -13,6 +14,7 @@ from specreason_graph.testing.wire_fault import WireFault
 
 __all__ = [
     "ByteTokenizer",
+    "Chance",
     "Decoder",
     "Engine",
     "Fault",

@@ -61,10 +61,13 @@ async def inference(server: Completions, record: Record, *, scale_out: bool) -> 
 
 def _rows(model: ScriptedModel, prompt: Sequence[int], hit: int, top: int) -> list[dict[str, Any] | None]:
     rows: list[dict[str, Any] | None] = [None]
+    speech = None
     for at in range(1, len(prompt)):
         told = {prompt[at]: _NOT_COMPUTED}
         if at > hit:
-            odds = next(model.speak(prompt[:at]))[1]
-            told = {token: odds.logprob(token) for token in (prompt[at], *odds.top(top))}
-        rows.append({str(token): {"logprob": logprob, "decoded_token": None} for token, logprob in told.items()})
+            speech = speech or model.speak(prompt[:at])
+            token, odds = next(speech)
+            told = {one: odds.logprob(one) for one in (prompt[at], *odds.top(top))}
+            speech = speech if token == prompt[at] else None  # it goes on as it would have behind this token
+        rows.append({str(one): {"logprob": logprob, "decoded_token": None} for one, logprob in told.items()})
     return rows

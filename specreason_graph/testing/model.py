@@ -60,7 +60,8 @@ class ScriptedModel:
         """
         *before, last = turns(self.tokenizer, prompt)
         judged = self._judged(before)
-        script = self.script.behind(self._results(before if judged is None else before[:-1]))
+        asked = before if judged is None else before[:-1]
+        script = self.script.to(self._question(asked)).behind(self._results(asked))
         if judged is None:
             yield from self._write(script, last.content, structure)
         else:
@@ -79,6 +80,11 @@ class ScriptedModel:
             else:
                 results = False
         return count
+
+    def _question(self, before: Sequence[Turn]) -> str:
+        """The last question's text."""
+        asked = (turn for turn in reversed(before) if turn.role == "user" and not self._is_result(turn))
+        return next((decoded(turn.content)[0] for turn in asked), "")
 
     def _is_result(self, turn: Turn) -> bool:
         marks = tuple(mark.encode() for mark in self.script.result_marks)

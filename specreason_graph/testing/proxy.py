@@ -11,6 +11,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from specreason_graph.testing.chance import Chance
 from specreason_graph.testing.planned import Plan
 from specreason_graph.testing.wire import event
 from specreason_graph.testing.wire_fault import WireFault, refusal
@@ -30,15 +31,17 @@ class FaultProxy:
 
     Args:
         target: root of the server.
+        chance: what requests meet for which nothing is planned.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, chance: Chance | None = None) -> None:
         self.url = ""
         """Its address, the same one after a restart."""
         self.requests: list[str] = []
         """Paths of all requests, in the order they came."""
         self._target = target
         self._faults = Plan[WireFault]()
+        self._chance = chance
 
     def fail(self, fault: WireFault, *, path: str | None = None, times: int | None = 1) -> None:
         """Meet coming requests with a fault; those of a path take their turns in the order they were planned.
@@ -96,6 +99,8 @@ class FaultProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path)
         fault = self._faults.next(request.path)
+        if fault is None and self._chance is not None:
+            fault = self._chance.of(request.path, await request.read())
         if fault is not None and not fault.is_in_an_answer and not fault.changes_documents:
             return await _struck(fault, request)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OF_A_HOP}

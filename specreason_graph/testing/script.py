@@ -65,6 +65,8 @@ class Script:
     that come later."""
     result_marks: Sequence[str] = ("<tool_response>", "Result of ")
     """What a user's turn of tools' results may begin with; turns of the role `tool` are results, too."""
+    asked: Callable[[str], Script] | None = None
+    """What it says to a question, by its text; None says this to all."""
 
     def __post_init__(self) -> None:
         for wording in () if callable(self.steps) else (w for step in self.steps for w in _wordings(step)):
@@ -72,6 +74,10 @@ class Script:
                 raise ValueError(f"a step is some text without a blank line, not {wording!r}")
         if not callable(self.confidence) and not 0 < self.confidence <= 1:
             raise ValueError(f"confidence is a probability above 0, not {self.confidence}")
+
+    def to(self, question: str) -> Script:
+        """The script of a question."""
+        return self if self.asked is None else self.asked(question)
 
     def behind(self, results: int) -> Script:
         """The script of a turn, by how many turns of tools' results are before it."""

@@ -31,7 +31,7 @@ TINY = Plan(
     at_once=(2,),
     servers_at_once=("ideal",),
     steps_at_once=2,
-    load=LoadPlan("h100-fp8", ("ideal",), questions=(2,), acceptances=(50,), steps=2, tokens=5, wave=2),
+    load=LoadPlan("h100-fp8", servers=("ideal",), questions=(2,), acceptances=(50,), steps=2, tokens=5, wave=2),
     own_steps=(2,),
     own_steps_http=(2,),
 )

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A PostgreSQL server for tests: `postgres.sh start FOLDER` prints how to reach it, `postgres.sh stop FOLDER` ends it.
+# A PostgreSQL server for tests: `postgres.sh start FOLDER` prints how to reach it, `postgres.sh stop FOLDER` ends it,
+# and `postgres.sh restart FOLDER` does as a crash does: connections drop, and it comes back from its log.
 # All of it is in FOLDER, which is then removed; only a socket there leads to it, so no other server is in its way.
 set -euo pipefail
 folder=$(cd "$2" && pwd)
@@ -22,6 +23,9 @@ start)
     as_owner "$control" start --silent --wait --pgdata data --log log \
         --options "-c listen_addresses='' -c unix_socket_directories='$folder'"
     echo "host=$folder user=postgres dbname=postgres"
+    ;;
+restart)
+    as_owner "$(command -v pg_ctl)" restart --silent --wait --pgdata data --mode immediate --log log
     ;;
 stop)
     as_owner "$(command -v pg_ctl)" stop --silent --mode fast --pgdata data

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from specreason_graph.contract.errors import EndpointRefused, SpecReasonError
+from specreason_graph.contract.errors import EndpointBusy, EndpointRefused, SpecReasonError
 from specreason_graph.endpoint.memo import Memo
 
 
@@ -68,18 +68,45 @@ async def test_a_flight_that_nobody_waits_for_is_cancelled() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_a_failure_is_told_to_all_and_not_kept() -> None:
+async def test_a_failure_that_stays_is_told_to_all_and_not_kept() -> None:
+    """Guards servers: those who waited ask once more, and together."""
+    memo, look_up = Memo[str, int](), LookUp(failures=2)
+    look_up.ready.set()
+    told = await asyncio.gather(*(memo.get("a", look_up) for _ in range(9)), return_exceptions=True)
+    assert [type(error) for error in told] == [EndpointRefused] * 9
+    assert look_up.begun == 2
+    assert "a" not in memo
+    assert not memo._flights
+    assert await memo.get("a", look_up) == 3
+
+
+async def test_one_answer_that_went_wrong_fails_one_caller() -> None:
+    """Guards runs that begin together: one bad answer must not stop all of them."""
     memo, look_up = Memo[str, int](), LookUp(failures=1)
     look_up.ready.set()
-    told = await asyncio.gather(*(memo.get("a", look_up) for _ in range(3)), return_exceptions=True)
-    assert [type(error) for error in told] == [EndpointRefused] * 3
-    assert "a" not in memo
-    assert await memo.get("a", look_up) == 2
+    told = await asyncio.gather(*(memo.get("a", look_up) for _ in range(9)), return_exceptions=True)
+    assert [type(it) for it in told] == [EndpointRefused] + [int] * 8
+    assert look_up.begun == 2
+
+
+async def test_what_was_tried_for_long_is_not_tried_again() -> None:
+    """Guards patience: a busy server was asked for as long as it says, and a silent one for a timeout."""
+    memo, asked = Memo[str, int](), 0
+
+    async def busy() -> int:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        raise EndpointBusy("busy", 429)
+
+    told = await asyncio.gather(*(memo.get("a", busy) for _ in range(9)), return_exceptions=True)
+    assert [type(error) for error in told] == [EndpointBusy] * 9
+    assert asked == 1
 
 
 async def test_each_caller_has_a_failure_of_its_own() -> None:
     """Guards runs: each writes its own steps into the error that ended it, and shows it to its own user."""
-    memo, look_up = Memo[str, int](), LookUp(failures=1)
+    memo, look_up = Memo[str, int](), LookUp(failures=2)
     look_up.ready.set()
     one, other = await asyncio.gather(*(memo.get("a", look_up) for _ in range(2)), return_exceptions=True)
     assert isinstance(one, EndpointRefused)

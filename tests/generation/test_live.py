@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections import Counter
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -174,3 +177,32 @@ def test_a_lease_of_another_loop_that_runs_is_left_alone() -> None:
     asyncio.run(here())
     done.set()
     thread.join()
+
+
+async def test_what_is_parked_holds_nothing_of_the_node_that_left_it() -> None:
+    """Graph, saver and state are in a node's context: minutes of them would be kept for each run that is left."""
+
+    class Held:
+        pass
+
+    runs, holding = LiveRuns(), ContextVar[Held]("holding")
+
+    def node() -> weakref.ref[Held]:
+        held = Held()
+        holding.set(held)
+        runs.park(runs.begin())
+        return weakref.ref(held)
+
+    left = copy_context().run(node)
+    gc.collect()
+    assert left() is None
+
+
+async def test_a_run_between_two_nodes_is_at_work_until_nobody_comes_for_it() -> None:
+    runs = LiveRuns()
+    leases = [runs.park(runs.begin()) for _ in range(3)]
+    assert runs.seen().runs == 3
+    runs.claim(leases[0])
+    assert runs.seen().runs == 2
+    await asyncio.sleep(LATE)
+    assert runs.seen().runs == 1  # who asks

@@ -204,7 +204,7 @@ def test_the_score_threshold_is_the_presets_for_its_own_judge_alone() -> None:
     strict = known.presets["thinking"].model_copy(update={"threshold": 8})
     own = known.judging(Settings(policy="threshold"), strict, BASE, DRAFT)
     other = known.judging(Settings(judge="likelihood"), strict, BASE, DRAFT)
-    assert [(judge.name, policy.threshold) for judge, policy in (own, other)] == [("paper", 8), ("likelihood", -2.0)]
+    assert [(judge.name, policy.threshold) for judge, policy in (own, other)] == [("paper", 8), ("likelihood", -1.6)]
 
 
 @pytest.mark.parametrize(("judge", "threshold"), [("paper", -2.0), ("yes-no", 7), ("likelihood", 0.5)])

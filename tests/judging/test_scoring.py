@@ -74,6 +74,14 @@ def test_likelihood_goes_by_the_worst_token(lowest: float, reason: str | None) -
     assert decision == (reason is None, lowest, reason)
 
 
+def test_likelihood_may_go_by_the_mean_of_several_tokens() -> None:
+    """One odd word in a step that is likely otherwise costs no reject then; what base rules out still does."""
+    spots = [spot(-0.1), spot(-3.0), spot(-0.5), spot(-1.0)]
+    assert decide_by_likelihood(spots, threshold=-1.6, lowest=3) == (True, -1.5, None)
+    assert decide_by_likelihood(spots[:2], threshold=-1.6, lowest=3) == (True, -1.55, None)  # of those there are
+    assert decide_by_likelihood([spot(-20.0), *spots], threshold=-1.6, lowest=3) == (False, -8.0, "likelihood")
+
+
 def test_least_sure_tokens_come_in_the_order_of_the_text() -> None:
     """One-slot servers then add only the tokens up to the next spot."""
     assert least_sure([-0.1, -5.0, -0.2, -3.0, 0.0], 3) == [1, 2, 3]

@@ -127,6 +127,93 @@ async def test_a_key_that_is_refused_is_an_error_of_ours_at_any_rate() -> None:
             await graph.ainvoke(QUESTION)
 
 
+@pytest.mark.parametrize("times", [None, 1], ids=["for good", "once"])
+@pytest.mark.parametrize("tokenizer", ["a", "b"])
+@pytest.mark.parametrize("answer_by", ["base", "draft"])
+async def test_a_draft_that_fails_at_any_look_up_leaves_base_alone(
+    answer_by: str, tokenizer: TokenizerName, times: int | None
+) -> None:
+    """At its card, the question in its tokens, how it spells a text, what asks for the answer: none mixes up ids."""
+    draft = server("draft", tokenizer)
+    async with running(draft, answer_by=answer_by) as (_, graph):
+        await graph.ainvoke(QUESTION)
+    looked_up = sum(record.path == "/tokenize" for record in draft.requests)
+    assert looked_up > 3
+    for before in range(looked_up):
+        async with running(server("draft", tokenizer), answer_by=answer_by) as (servers, graph):
+            for _ in range(before):
+                servers.draft.fail(Fault("no_usage"), path="/tokenize")  # which none of these has
+            servers.draft.fail(Fault("malformed"), path="/tokenize", times=times)
+            found = await graph.ainvoke(QUESTION)
+            spell = servers.base.model.tokenizer.spell
+            assert (texts(found), found["specreason_answer"]) == (STEPS, "12"), before
+            assert [spell(step["ids"]["base"]).decode().strip() for step in found["specreason_steps"]] == STEPS, before
+
+
+ANSWER = "There are 12 legs on 3 cows 🐄 in all."
+
+
+async def answered(fault: Fault, draft: ScriptedServer, **settings: Any) -> tuple[dict[str, Any], list[Any]]:
+    """A run whose draft meets a fault while it answers, and its events."""
+    base = ScriptedServer(Script(STEPS, answer=ANSWER), template="think", model="scripted-base")
+    found, events = {}, []
+    async with scripted_pair(base, draft) as servers, Pair(impatient(servers)) as pair:
+        settings = {"answer_by": "draft", "look_ahead": False, **settings}
+        graph = create_specreason(pair=pair, settings=Settings(**settings)).compile()
+        async for mode, part in graph.astream(QUESTION, stream_mode=["custom", "values"]):
+            if mode == "values":
+                found = part
+            else:
+                events.append(part)
+                if part["event"] == "reasoning_ended":
+                    draft.fail(fault, times=None)
+    return found, events
+
+
+def answering(tokenizer: TokenizerName) -> ScriptedServer:
+    return ScriptedServer(Script(STEPS, answer=ANSWER), template="think", model="scripted-draft", tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize("tokenizer", ["a", "b"])
+@pytest.mark.parametrize("after", [None, 0, 1, 4, 7, 9, 11, 14])
+async def test_a_draft_that_dies_in_its_answer_leaves_the_rest_to_base(
+    after: int | None, tokenizer: TokenizerName
+) -> None:
+    """Behind what was told, in its own tokens, inside a word or a character, too; and it is said who answered."""
+    found, events = await answered(Fault("status", status=500, after=after), answering(tokenizer))
+    assert found["specreason_answer"] == ANSWER
+    assert "".join(event["text"] for event in events if event["event"] == "answer_token") == ANSWER
+    assert [event["index"] for event in events if event["event"] == "draft_gone"] == [len(STEPS)]
+    assert found["specreason_gate"] == {"level": "base", "why": "draft_gone"}
+    about = found["messages"][-1].response_metadata["specreason"]
+    assert (about["answered_by"], about["without_draft"]) == ("base", 0)
+    assert texts(found) == STEPS
+
+
+async def test_who_answered_is_said_of_every_reply() -> None:
+    for role in ("base", "draft"):
+        async with running(answer_by=role) as (_, graph):
+            found = await graph.ainvoke(QUESTION)
+        assert found["messages"][-1].response_metadata["specreason"]["answered_by"] == role
+
+
+async def test_an_answer_in_a_schema_is_begun_anew_or_stops() -> None:
+    """Nobody can go on in the middle of it."""
+    schema = {"type": "object", "properties": {"legs": {"type": "integer"}}, "required": ["legs"]}
+    found, events = await answered(Fault("status", status=500), answering("a"), answer_schema=schema)
+    assert "".join(event["text"] for event in events if event["event"] == "answer_token") == found["specreason_answer"]
+    assert found["messages"][-1].response_metadata["specreason"]["answered_by"] == "base"
+    with pytest.raises(EndpointError, match="draft endpoint") as stopped:
+        await answered(Fault("status", status=500, after=3), answering("a"), answer_schema=schema)
+    assert [step["text"].strip() for step in stopped.value.steps] == STEPS
+
+
+async def test_a_draft_that_dies_in_its_answer_is_an_error_where_the_settings_want_both() -> None:
+    with pytest.raises(EndpointError, match="draft endpoint") as stopped:
+        await answered(Fault("status", status=500, after=3), answering("a"), degrade=False)
+    assert [step["text"].strip() for step in stopped.value.steps] == STEPS
+
+
 async def test_base_that_is_gone_is_a_stop_with_every_kept_step() -> None:
     kept: list[Any] = []
 

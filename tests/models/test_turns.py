@@ -13,6 +13,7 @@ from langchain_core.tools import tool
 from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.contract.errors import EndpointBusy
 from specreason_graph.models.presets import Preset
+from specreason_graph.models.turns import _unpacked
 from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 
 TURNS = 10
@@ -167,6 +168,39 @@ async def test_a_plain_reply_carries_no_ids() -> None:
             graph = create_specreason(pair=pair, presets=[preset("think", keep)]).compile()
             reply = (await graph.ainvoke({"messages": [HumanMessage("?")]}))["messages"][-1]
             assert ("tokens" in reply.response_metadata["specreason"]) == expected
+
+
+@pytest.mark.parametrize("answer_by", ["base", "draft"])
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_reply_is_read_by_each_model_in_its_own_tokens(answer_by: str, *, gone: bool) -> None:
+    """Guards pairs across tokenizers, whoever answers; a draft that is gone by then reads the conversation anew."""
+    said = Script(["One and two."], answer="Three, naïvely.")
+    servers = [
+        ScriptedServer(said, template="think", tokenizer=tokenizer, model=f"scripted-{tokenizer}")
+        for tokenizer in ("a", "b")
+    ]
+    async with scripted_pair(servers[0], servers[1], preset="mine") as running:
+        config = running.config.model_copy(update={"draft": running.config.draft.model_copy(update={"patience": 0.1})})
+        async with Pair(config) as pair:
+            graph = create_specreason(
+                pair=pair, presets=[preset("think", "always")], settings=Settings(answer_by=answer_by, hedge=False)
+            ).compile()
+            state: Any = {}
+            asked = {"messages": [HumanMessage("?")]}
+            async for mode, part in graph.astream(asked, stream_mode=["custom", "values"]):
+                state = part if mode == "values" else state
+                if gone and mode == "custom" and part["event"] == "reasoning_ended":
+                    servers[1].fail(Fault("close"), path=None, times=None)
+            reply = state["messages"][-1]
+            record = reply.response_metadata["specreason"]["tokens"]
+            assert reply.text == "Three, naïvely."
+            for role, server in zip(("base", "draft"), servers, strict=True):
+                if role == "draft" and gone:
+                    assert {*record["openings"], *record["ids"]} == {"base"}
+                else:
+                    text = server.model.tokenizer.spell(_unpacked(record["ids"][role])).decode()
+                    assert text.startswith("One and two."), text
+                    assert text.endswith("Three, naïvely."), text
 
 
 async def test_a_server_that_is_busy_for_a_moment_does_not_change_what_a_reply_is_read_as() -> None:

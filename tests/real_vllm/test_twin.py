@@ -5,10 +5,12 @@ That is the paper's SpecReason+Decode: several tokens come at once, and steps, l
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ QUESTION = (
     "Repeat these three lines with a blank line between them, then stop:\n"
     "Line one has 3 cows and 4 hens.\nLine two has 3 cows and 4 hens.\nLine three has 3 cows and 4 hens."
 )
+SUM = "A farm has {} cows, 4 hens and 7 sheep. How many legs do they have, and how many more if each has a calf?"
 NEAR = 0.3  # nats: bfloat16 logits are 0.125 apart, so another batch may turn two tokens this close around
 SHORT: dict[str, Any] = {"reasoning_budget": 120, "answer_budget": 16, "step_tokens": 64, "boxed": True}
 
@@ -50,10 +53,10 @@ async def pair(twins: PairConfig) -> AsyncIterator[Pair]:
         yield it
 
 
-async def steps(pair: Pair, **settings: Any) -> list[Step]:
+async def steps(pair: Pair, question: str = QUESTION, /, **settings: Any) -> list[Step]:
     chosen = Settings(**{**SHORT, "temperature": 0.0, **settings})
     graph = create_specreason(pair=pair, settings=chosen).compile()
-    state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"recursion_limit": 500})
+    state = await graph.ainvoke({"messages": [HumanMessage(question)]}, {"recursion_limit": 500})
     assert state["specreason_steps"], "a model that answers at once shows nothing"
     return state["specreason_steps"]  # type: ignore[no-any-return]
 
@@ -112,6 +115,19 @@ async def test_base_that_decodes_several_tokens_at_once_writes_what_it_writes_wi
     assert await most_tokens_an_event(twins.base) > 1
     assert len(tokens(by_base)) > 30
     await check_same_up_to_a_near_tie(pair, tokens(by_base), tokens(by_draft))
+
+
+async def test_the_gate_closes_where_sixteen_questions_share_a_server(pair: Pair) -> None:
+    """A loaded CPU has no arithmetic left over to read a step with, and the client sees that from its own requests."""
+    by = {"judge": "likelihood", "reasoning_budget": 200}
+    one = await steps(pair, SUM.format(3), **by)
+    assert {step["gate"]["level"] for step in one} == {"both"}
+    runs = await asyncio.gather(*(steps(pair, SUM.format(n), **by) for n in range(4, 20)))
+    later = [step["gate"] for run in runs for step in run[2:]]
+    print(Counter((gate["level"], gate["why"]) for gate in later))
+    closed = [gate for gate in later if gate["level"] == "base"]
+    assert len(closed) > len(later) / 2
+    assert {gate["why"] for gate in closed} <= {"load", "queue"}
 
 
 async def most_tokens_an_event(config: EndpointConfig) -> int:

@@ -151,3 +151,22 @@ def test_a_prompt_without_turns_is_a_transcript() -> None:
     """Guards raw completions, such as those of a health check."""
     model = ScriptedModel(tokenizer("a"), "instruct", Script(["One two."]))
     assert model.tokenizer.spell(said(model, model.tokenizer.encode("One"))) == b" two.<|im_end|>"
+
+
+@pytest.mark.parametrize("template", ["think", "qwen3"])
+def test_each_question_has_its_own_script(template: TemplateName) -> None:
+    """Guards tests of many runs at once: a text of another run's question is seen, by the judge's verdict, too."""
+    cows = Script(["There are 3 cows."], answer="12", scores=[2])
+    everything = Script(["So it is."], asked=lambda question: cows if "cows" in question else SCRIPT)
+    model = ScriptedModel(tokenizer("a"), template, everything)
+    asked, other = {"role": "user", "content": "How many cows?"}, {"role": "user", "content": "How many?"}
+
+    def answer(*messages: dict[str, str]) -> str:
+        prompt = model.tokenizer.encode(render(template, messages))
+        return model.tokenizer.spell(said(model, prompt)).decode()
+
+    assert "There are 3 cows." in answer(asked)
+    assert "Therefore" in answer(other)
+    assert "There are 3 cows." in answer(other, {"role": "assistant", "content": "42"}, asked)
+    drafted = {"role": "assistant", "content": "<think>\nThere are 3 cows."}
+    assert answer(asked, drafted, {"role": "user", "content": "Is it right?"}).startswith("2")

@@ -36,6 +36,11 @@ class Judge(BaseModel):
     sure: float = Field(
         default=0.0, le=0, description="Log-probability above which the draft is sure of a token, and base is not asked"
     )
+    lowest: int = Field(
+        default=1,
+        ge=1,
+        description="Of how many of the asked tokens, those that base finds least likely, the score is the mean",
+    )
     end_threshold: float = Field(
         default=-2.0,
         le=0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor
+from statistics import fmean
 from typing import Literal, cast, get_args
 
 from pydantic import BaseModel, Field
@@ -21,6 +22,7 @@ from specreason_graph.use.page.text import shortened
 AT_SIGHT = ("empty", "loop", "call", "unusable")
 """Reasons of rejects that no policy decided, and no threshold changes."""
 _DIGITS = 6
+_NEAR = 1e-3
 _LOWEST = -12.0  # log-probability where a slider ends; below it a token is just as unlikely
 
 
@@ -99,8 +101,18 @@ def _own(run: Recorded, decided: Sequence[RecordedStep]) -> Choice | None:
     if judge is not None and policy is not None and policy.name == SCORE_THRESHOLD:
         if judge.kind == "labels":
             return _by_labels(judge, judge.method, threshold)
-        return _by_likelihood(judge.lowest, threshold, decided)
+        if _is_score(judge.lowest, decided):
+            return _by_likelihood(judge.lowest, threshold, decided)
     return _by_score(decided, threshold)
+
+
+def _is_score(lowest: int, decided: Sequence[RecordedStep]) -> bool:
+    """Whether so many tokens' mean is what was recorded: a journal names its judge, which may be another one today."""
+    for step in decided:
+        spots = sorted(spot.base_logprob for spot in step.spots or [])[:lowest]
+        if spots and step.score is not None and abs(fmean(spots) - step.score) > _NEAR:
+            return False
+    return True
 
 
 def _by_score(decided: Sequence[RecordedStep], threshold: float) -> Choice | None:

@@ -8,7 +8,7 @@ from specreason_graph.contract.state import Ended, GateReason, RejectReason
 
 REASONS: dict[RejectReason, str] = {
     "score": "score below the threshold",
-    "likelihood": "base finds a token unlikely",
+    "likelihood": "base finds its tokens unlikely",
     "probability": "too likely to be bad",
     "no_label": "the judge's token is no label",
     "no_labels": "the judge gave no label",

@@ -82,7 +82,7 @@ def test_a_problem_of_a_journal_has_an_arm(specreason: Specreason, tmp_path: Pat
     run = f"{journal(tmp_path / 'b#1.jsonl', 'base', 'paper', 'ours@-2.5')}#cakes:1"
     page = json.loads(specreason("view", run, "--arm", "ours@-2.5", "--json").out)
     assert page["about"] == "cakes:1, ours at -2.5, right"
-    assert page["judging"]["choices"][0]["name"] == "the least likely token"
+    assert [choice["lowest"] for choice in page["judging"]["choices"] if choice["kind"] == "likelihood"] == [1, 3]
     assert json.loads(specreason("view", run, "--arm", "base", "--json").out)["steps"] == []
     done = specreason("view", run, "--json")
     assert (done.status, "base, paper, ours@-2.5" in done.err) == (2, True)

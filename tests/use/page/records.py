@@ -35,7 +35,7 @@ def made_up(steps: int, seed: int = 0) -> dict[str, Any]:
         "usage": {role: {**used, "seconds": 1.0} for role in ("draft", "base", "judge")},
         "seconds": now + 1.5,
         "models": {"base": "a-base-32b", "draft": "a-draft-1.5b"},
-        "judge": builtin().judges["likelihood"].model_dump(mode="json"),
+        "judge": builtin().judges["likelihood"].model_dump(mode="json") | {"lowest": 1},
         "policy": {"name": "threshold"},
     }
 

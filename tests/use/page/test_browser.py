@@ -41,7 +41,7 @@ def test_the_rejected_version_stands_beside_the_kept_one(opened: Open) -> None:
     card = page.locator("li.step.rejected")
     assert "86" in map(str.strip, card.locator("del").all_text_contents())
     assert "76" in map(str.strip, card.locator("ins").all_text_contents())
-    expect(card).to_contain_text("base finds a token unlikely")
+    expect(card).to_contain_text("base finds its tokens unlikely")
     left, right = (card.locator(f"figure.{it}").bounding_box() for it in ("rejected", "kept"))
     assert left is not None
     assert right is not None

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from random import Random
-from statistics import fmean
 from typing import Any, cast
 
 import pytest
@@ -56,6 +55,15 @@ def random_step(random: Random, index: int, judge: Judge) -> Step:
     return cast(Step, {**evidence, **said, "score": -1.0})
 
 
+def scored(steps: list[Step], policy: Policy) -> list[Step]:
+    """Steps as the policy decided on them."""
+    found = [(step, policy.decide(step)) for step in steps]
+    return [
+        cast(Step, {**step, "accepted": step["reject_reason"] is None and it[0], "score": it[1], "threshold": -2.0})
+        for step, it in found
+    ]
+
+
 def of_record(steps: list[Step], judge: Judge, policy: dict[str, Any]) -> Judging:
     record = {"answer": None, "ended": None, "steps": steps, "judge": judge.model_dump(), "policy": policy}
     judging = judging_of(Recorded.model_validate(record))
@@ -99,7 +107,9 @@ def test_the_script_decides_as_the_policy_does(policy: str, browser: Browser) ->
     else:
         judge = builtin().judges["paper"].model_copy(update={"method": policy})
         made = partial(ScoreThreshold, judge)
-    steps = [random_step(random, index, judge) for index in range(400)]
+    steps = scored(
+        [random_step(random, index, judge) for index in range(400)], made(0.5 if policy == "fitted" else -2.0)
+    )
     scores = sorted(score for step in steps if (score := made(0.0).decide(step)[1]) is not None)
     thresholds = [scores[int(part * len(scores))] + 1e-4 for part in (0.3, 0.5, 0.7, 0.9)]
     judging = of_record(steps, judge, as_json(made(thresholds[0])))
@@ -112,10 +122,18 @@ def test_the_script_decides_as_the_policy_does(policy: str, browser: Browser) ->
 
 @pytest.mark.parametrize("lowest", [1, 3])
 def test_a_likelihood_may_be_the_mean_of_several_tokens(lowest: int, browser: Browser) -> None:
-    random, judge = Random(lowest), builtin().judges["likelihood"]
-    steps = [random_step(random, index, judge) for index in range(200)]
-    judging = of_record(steps, judge, {"name": "threshold"})
-    at = next(at for at, choice in enumerate(judging.choices) if choice.lowest == lowest)
-    [decided] = by_script(browser, judging, at, [-2.0])
-    scores = [fmean(sorted(spot["base_logprob"] for spot in step["spots"] or [])[:lowest]) for step in steps]
-    check(steps, decided, [(score >= -2, score, None) for score in scores], -2.0)
+    random, judge = Random(lowest), builtin().judges["likelihood"].model_copy(update={"lowest": lowest})
+    policy = ScoreThreshold(judge, -2.0)
+    steps = scored([random_step(random, index, judge) for index in range(200)], policy)
+    judging = of_record(steps, judge, as_json(policy))
+    assert (judging.choices[0].kind, judging.choices[0].lowest) == ("likelihood", lowest)
+    [decided] = by_script(browser, judging, 0, [-2.0])
+    check(steps, decided, [policy.decide(step) for step in steps], -2.0)
+
+
+def test_a_judge_that_is_another_one_today_leaves_the_recorded_scores() -> None:
+    """A journal names its judge; what it asks may have changed since."""
+    random, judge = Random(0), builtin().judges["likelihood"].model_copy(update={"lowest": 1})
+    steps = scored([random_step(random, index, judge) for index in range(20)], ScoreThreshold(judge, -2.0))
+    changed = judge.model_copy(update={"lowest": 3})
+    assert of_record(steps, changed, {"name": "threshold"}).choices[0].kind == "recorded"
