@@ -19,8 +19,8 @@ QUICK := $(SCRIPTED) $(ALONE:%=--ignore %) --deselect $(MANY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-demo: .venv/.installed  ## three word problems on two real models
-	$(BIN)/specreason demo
+demo: .venv/.installed  ## three word problems on two real models, and a page of them
+	$(BIN)/specreason demo --html runs/demo.html
 
 studio: .venv/.installed  ## LangGraph's development server; without SPECREASON_… servers on the embedded pair
 	LANGSMITH_TRACING=false LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \

@@ -77,16 +77,16 @@ async def _by_a_person(run: Run, pending: Pending, verdict: Verdict) -> Update:
 async def _judged(run: Run, drafted: WrittenStep, tokens: list[DraftedToken], began: float) -> Verdict:
     decision = _at_sight(run, drafted)
     if decision is not None:
-        return verdict_on(free_evidence(drafted, tokens, len(run.steps)), decision, Usage(), began)
+        return verdict_on(run, free_evidence(drafted, tokens, len(run.steps)), decision, Usage(), began)
     try:
         with run.pair.live.load.judging():
             evidence, request = await ask(run.inquiry(), drafted, tokens)
     except (MalformedResponse, NoLogprobs):
         if not run.settings.degrade:
             raise
-        return verdict_on(free_evidence(drafted, tokens, len(run.steps)), _rejected("unusable"), Usage(), began)
+        return verdict_on(run, free_evidence(drafted, tokens, len(run.steps)), _rejected("unusable"), Usage(), began)
     run.bill.used("judge", [request], time.perf_counter() - began)
-    return verdict_on(evidence, run.policy.decide(evidence, run.steps), request, began)
+    return verdict_on(run, evidence, run.policy.decide(evidence, run.steps), request, began)
 
 
 def _at_sight(run: Run, drafted: WrittenStep) -> Decision | None:

@@ -53,6 +53,13 @@ async def test_the_examples_of_human_in_the_loop_md(capsys: pytest.CaptureFixtur
         assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
 
 
+async def test_the_example_of_seeing_md(tmp_path: Path) -> None:
+    async with scripted_pair(Script(STEPS, answer="12"), Script(STEPS), template="think") as servers:
+        state = await create_specreason(pair=Pair(servers.config)).compile().ainvoke(QUESTION)
+    shown("seeing.md")["save"](state, tmp_path / "run.html")
+    assert "3 * 4 = 12 legs." in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("built", "scores", "sources"),
     [

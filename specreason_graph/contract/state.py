@@ -7,12 +7,17 @@ checkpoint would hold it anew. Text and ledgers are rebuilt from the steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic wants these below Python 3.12
+)
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import add_messages
-from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
+from typing_extensions import TypedDict
 
 Source = Literal["draft", "base", "human"]
 Choice = Literal["accept", "reject", "edit"]
@@ -42,6 +47,20 @@ class Spot(TypedDict):
     """The token that base finds likeliest there, the drafted one left out; None where that is not known."""
     lead: float | None
     """Its log-probability less the drafted token's: below 0 where base would have written what the draft did."""
+    start: NotRequired[int]
+    """Where in the step's text it begins, in characters; older records do not say."""
+
+
+class Span(TypedDict):
+    """What a model did at one go, in active seconds since the run began."""
+
+    role: Literal["draft", "judge", "base"]
+    began: float
+    ended: float
+    tokens: int
+    """Written; the judge's are those of its prompts."""
+    used: bool
+    """False: thrown away, as base's own version of an accepted step, or what was drafted behind a rejected one."""
 
 
 class Evidence(TypedDict):
@@ -80,6 +99,8 @@ class Verdict(Evidence):
     """Prompt tokens of the judge's request."""
     cached_tokens: int | None
     """How many of them came from base's prefix cache; None is unknown."""
+    began: NotRequired[float]
+    """Active seconds of the run until it was asked."""
     seconds: float
 
 
@@ -102,6 +123,10 @@ class WrittenStep(TypedDict):
     """The text that ended it, where that is no token: what opens a tool call, or the answer of instruct models."""
     cached_tokens: int | None
     seconds: float
+    """Until it was taken, waited for from when it was wanted."""
+    began: NotRequired[float]
+    """Active seconds of the run until its model began with it, perhaps long before it was wanted."""
+    ended: NotRequired[float]
 
 
 class Pending(TypedDict):
@@ -147,6 +172,8 @@ class Step(Evidence):
     """Whether the drafted step was kept as it is; None where nothing was drafted."""
     reject_reason: RejectReason | None
     rejected_text: str | None
+    draft_starts: NotRequired[list[int]]
+    """Where in the drafted text, kept or rejected, each of `draft_logprobs` begins, in characters."""
     score: float | None
     threshold: float
     gate: Gate
@@ -164,6 +191,8 @@ class Step(Evidence):
     """Prompt tokens from the prefix cache, by node; None is unknown."""
     seconds: dict[str, float]
     """Wall-clock by node."""
+    spans: NotRequired[list[Span]]
+    """When which model worked on it, or for nothing."""
     ids: dict[str, list[int]]
     """Token ids for the ledger of `base`, and of `draft` where its tokenizer is another."""
 
@@ -192,6 +221,12 @@ class RunId(TypedDict):
     """Hash of the conversation."""
     openings: dict[str, str]
     """Hash of each model's rendered prompt."""
+    models: NotRequired[dict[str, str]]
+    """Names of `base` and `draft`."""
+    judge: NotRequired[dict[str, Any]]
+    """The `Judge` that it began with, as JSON."""
+    policy: NotRequired[dict[str, Any]]
+    """Its policy: a `FittedPolicy` as JSON, or the name alone of any other."""
 
 
 def append_steps(steps: list[Step], writes: Sequence[list[Step]]) -> list[Step]:

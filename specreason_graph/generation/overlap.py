@@ -8,7 +8,7 @@ judge decides all the same, also where base is done before it: what is kept does
 from __future__ import annotations
 
 from specreason_graph.contract.settings import Role
-from specreason_graph.contract.state import WrittenStep
+from specreason_graph.contract.state import Span, WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.generation.bill import Bill
 from specreason_graph.generation.load import Load
@@ -21,8 +21,11 @@ class Overlap:
 
     def __init__(self, load: Load) -> None:
         self.bill = Bill()
+        self.zero = 0.0
+        """When the run began, by `time.perf_counter`."""
         self._load = load
         self._streams: dict[Role, Stream] = {}
+        self._thrown: list[Span] = []
 
     def goes_on_behind(self, role: Role, ids: Ids) -> bool:
         """Whether a model is writing behind these very ids already."""
@@ -33,9 +36,9 @@ class Overlap:
         """Have a model write, base perhaps for nothing; whatever it was writing is dropped."""
         await self.drop(role)
         if role == "base":
-            self._streams[role] = Stream(wanted, self._load.begun(hedges=hedges), self._load.wrote)
+            self._streams[role] = Stream(wanted, self._load.begun(hedges=hedges), self._load.wrote, self.zero)
         else:
-            self._streams[role] = Stream(wanted)
+            self._streams[role] = Stream(wanted, zero=self.zero)
 
     async def step(self, role: Role, bounds: Bounds) -> WrittenStep:
         """The next step of what a model is writing.
@@ -69,7 +72,15 @@ class Overlap:
             stream.cancel()
             self._settle(role, stream)
 
+    def thrown_away(self) -> list[Span]:
+        """When what nobody took was written, since this was last asked."""
+        thrown, self._thrown = self._thrown, []
+        return thrown
+
     def _settle(self, role: Role, stream: Stream) -> None:
+        began, ended = stream.untaken()
         wasted, requests = stream.left()
         self.bill.used(role, requests)
         self.bill.discarded(role, wasted)
+        if wasted:
+            self._thrown.append(Span(role=role, began=began, ended=ended, tokens=wasted, used=False))

@@ -54,6 +54,9 @@ class Passage:
     """Tokens that it had before it was trimmed."""
     loops: bool = False
     """Whether it was cut since it went in circles."""
+    began: float = 0.0
+    ended: float = 0.0
+    """When it was written, by `time.perf_counter`; what is read step by step says it."""
 
     def add(self, token: Token) -> None:
         """Take one more token."""

@@ -60,6 +60,7 @@ class Stream:
         wanted: what is asked for.
         over: called when the server has nothing more to write for it, once or more.
         wrote: called with the tokens of each step, and the seconds that they took behind the first one.
+        zero: when the run began, by `time.perf_counter`: its steps tell their times from there.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Stream:
         wanted: Wanted,
         over: Callable[[], None] = lambda: None,
         wrote: Callable[[int, float], None] = lambda tokens, seconds: None,
+        zero: float = 0.0,
     ) -> None:
         self.at = wanted.ids.fingerprint
         """Fingerprint of the ids behind which the next step that is taken begins."""
@@ -86,7 +88,9 @@ class Stream:
         self._wake = asyncio.Event()
         self._when_over = over
         self._wrote = wrote
+        self._zero = zero
         self._came, self._since, self._last = 0, 0.0, 0.0
+        self._opened_at = time.perf_counter()
         self._task = asyncio.create_task(self._read())
         self._task.add_done_callback(self._end)  # also of a task that is cancelled before it has begun
 
@@ -134,10 +138,18 @@ class Stream:
             ended_with=got.ended_with,
             cached_tokens=usages[0].cached_tokens if usages else None,
             seconds=time.perf_counter() - began,
+            began=got.began - self._zero,
+            ended=got.ended - self._zero,
         ), usages
 
     def _can_be_taken(self) -> bool:
         return bool(self._ready) or len(self._open.tokens) >= self._cap
+
+    def untaken(self) -> tuple[float, float]:
+        """When what nobody took was written, until now if it still is; in active seconds of the run."""
+        began = self._ready[0].began if self._ready else self._opened_at
+        ended = time.perf_counter() if self._open.tokens or not self._ready else self._ready[-1].ended
+        return began - self._zero, ended - self._zero
 
     def cancel(self) -> None:
         """Have it stop; nothing more is read, and the server is left as soon as its event loop comes to it."""
@@ -270,4 +282,6 @@ class Stream:
 
     def _opened(self) -> Passage:
         opened, self._open = self._open, Passage()
+        opened.began, opened.ended = self._opened_at, time.perf_counter()
+        self._opened_at = opened.ended
         return opened

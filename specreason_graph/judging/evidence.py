@@ -110,7 +110,8 @@ async def ask(inquiry: Inquiry, step: WrittenStep, tokens: Sequence[DraftedToken
     evidence = free_evidence(step, tokens, inquiry.place)
     if inquiry.judge.spots or spots:
         found |= zip(unread, readings.items, strict=False)
-        evidence["spots"] = [_spot(at, token, found[at]) for at, token in spots.items()]
+        starts = [0, *accumulate(len(token.text) for token in tokens)]
+        evidence["spots"] = [_spot(at, starts[at], token, found[at]) for at, token in spots.items()]
         evidence["unasked"] = min(
             (token.logprob or 0.0 for at, token in enumerate(tokens) if at not in spots), default=None
         )
@@ -138,7 +139,7 @@ def agreement(drafted: str, own: str) -> float | None:
     return float(results[0][-1] == results[1][-1]) if all(results) else None
 
 
-def _spot(place: int, token: DraftedToken, reading: Reading | None) -> Spot:
+def _spot(place: int, start: int, token: DraftedToken, reading: Reading | None) -> Spot:
     assert reading is not None, "every spot is read in one way or the other"
     logprob, at_most = base_logprob(reading, token.id)
     other = likeliest_but(reading, token.id)
@@ -150,4 +151,5 @@ def _spot(place: int, token: DraftedToken, reading: Reading | None) -> Spot:
         at_most=at_most,
         alternative=other and other[0],
         lead=other and other[1] - logprob,
+        start=start,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -184,6 +184,13 @@ class FittedPolicy(BaseModel):
                 f"policy: {self.name!r} was fitted on {', '.join(other)}; fit one for this pair with "
                 "`specreason calibrate`, or use the judge's own threshold (policy `threshold`)"
             )
+
+
+def as_json(policy: Policy) -> dict[str, Any]:
+    """A policy as a record holds it: a fitted one whole, of any other its name (`threshold` for the judge's score)."""
+    if isinstance(policy, FittedPolicy):
+        return policy.model_dump(mode="json")
+    return {"name": getattr(policy, "name", "threshold")}
 
 
 def load_policy(path: Path) -> FittedPolicy:

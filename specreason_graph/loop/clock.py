@@ -28,9 +28,14 @@ class Clock:
         """It runs from now on."""
         return cls(time.perf_counter(), spent, settings.deadline, settings.answer_reserve)
 
+    @property
+    def zero(self) -> float:
+        """When the run had spent nothing, by `time.perf_counter`; with its pauses left out."""
+        return self.began - self.spent
+
     def seconds(self) -> float:
         """Of the run so far, this node's included."""
-        return self.spent + time.perf_counter() - self.began
+        return time.perf_counter() - self.zero
 
     def left(self) -> float | None:
         """Seconds until the deadline; None without one."""

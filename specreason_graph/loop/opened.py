@@ -12,9 +12,10 @@ from langgraph.types import Overwrite
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
 from specreason_graph.contract.settings import ROLES, Settings
-from specreason_graph.contract.state import Edit, Gate, SpecReasonState, Update, UsageByRole
+from specreason_graph.contract.state import Edit, Gate, RunId, SpecReasonState, Update, UsageByRole
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
+from specreason_graph.judging.policy import as_json
 from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
@@ -82,6 +83,7 @@ async def opened(
     pair, lease = pairs[settings.pair].pinned(so_far.identity["id"]), state.get("specreason_lease")
     live = (None if so_far.fresh else pair.live.claim(lease)) or pair.live.begin()
     so_far = so_far.later(live.between_nodes())
+    live.overlap.zero = so_far.clock.zero
     left = so_far.clock.left_to_reason() if so_far.reasons else so_far.clock.left()
     limit, entry = asyncio.timeout(None if left is None else left + ABORT), asyncio.timeout(left)
     try:
@@ -162,7 +164,14 @@ async def _open(
         cue=(await cue(pair, live, settings, preset))[0],
         steps=steps,
         gate=state.get("specreason_gate", Gate(level="both", why="unknown")),
-        identity={**so_far.identity, "openings": {**before, **openings}},
+        identity=RunId(
+            id=so_far.identity["id"],
+            question=so_far.identity["question"],
+            openings={**before, **openings},
+            models={"base": found.base.name, "draft": found.draft.name},
+            judge=judge.model_dump(mode="json"),
+            policy=as_json(policy),
+        ),
         fresh=so_far.fresh,
         clock=so_far.clock,
         used_before=so_far.used,

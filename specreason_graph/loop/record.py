@@ -6,7 +6,8 @@ import time
 from typing import cast
 
 from specreason_graph.contract.errors import EndpointError
-from specreason_graph.contract.state import Evidence, Pending, Source, Step, Verdict, WrittenStep
+from specreason_graph.contract.settings import Role
+from specreason_graph.contract.state import Evidence, Pending, Source, Span, Step, Verdict, WrittenStep
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.judging.scoring import Decision
@@ -29,7 +30,7 @@ async def ids_of(run: Run, text: str, base: list[int]) -> dict[str, list[int]]:
         return {"base": base}
 
 
-def verdict_on(evidence: Evidence, decision: Decision, request: Usage, began: float) -> Verdict:
+def verdict_on(run: Run, evidence: Evidence, decision: Decision, request: Usage, began: float) -> Verdict:
     """What was decided on a step, on which evidence, and what that took since `began` (`time.perf_counter`)."""
     accepted, score, reason = decision
     return Verdict(
@@ -40,6 +41,7 @@ def verdict_on(evidence: Evidence, decision: Decision, request: Usage, began: fl
         human=None,
         judge_tokens=request.prompt_tokens,
         cached_tokens=request.cached_tokens,
+        began=began - run.clock.zero,
         seconds=time.perf_counter() - began,
     )
 
@@ -92,6 +94,7 @@ def _step(
         accepted=verdict["accepted"] if verdict else None,
         reject_reason=verdict["reason"] if verdict else None,
         rejected_text=drafted["text"] if drafted and source != "draft" else None,
+        draft_starts=drafted["starts"] if drafted else [],
         score=verdict["score"] if verdict else None,
         threshold=run.policy.threshold,
         gate=run.gate,
@@ -106,8 +109,24 @@ def _step(
         judge_tokens=verdict["judge_tokens"] if verdict else 0,
         cached_tokens=cached,
         seconds=seconds,
+        spans=_spans(drafted, verdict, end if source == "base" else None) + run.overlap.thrown_away(),
         ids=ids,
     )
+
+
+def _spans(drafted: WrittenStep | None, verdict: Verdict | None, own: WrittenStep | None) -> list[Span]:
+    """Of draft, judge and base, as far as they had a part in a step; older checkpoints hold no moments."""
+    found = [_span("draft", drafted), _span("base", own)]
+    if verdict and (began := verdict.get("began")) is not None:
+        ended = began + verdict["seconds"]
+        found.append(Span(role="judge", began=began, ended=ended, tokens=verdict["judge_tokens"], used=True))
+    return [span for span in found if span is not None]
+
+
+def _span(role: Role, written: WrittenStep | None) -> Span | None:
+    if not written or "began" not in written or "ended" not in written:
+        return None
+    return Span(role=role, began=written["began"], ended=written["ended"], tokens=len(written["ids"]), used=True)
 
 
 def _evidence(verdict: Verdict | None, *, place: int) -> Evidence:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from typing import Any, cast
+
+from langchain_core.messages import AnyMessage
+from typing_extensions import TypedDict
 
 from specreason_graph.contract.state import Ended, SpecReasonState, Step, UsageByRole
+from specreason_graph.models.conversation import last_question
 
 
 class Report(TypedDict):
@@ -16,6 +20,14 @@ class Report(TypedDict):
     ended: Ended | None
     usage: UsageByRole
     seconds: float
+    question: str
+    """The user's last message, as text."""
+    models: dict[str, str]
+    """Names of `base` and `draft`; empty where the run never opened, or is of an older version."""
+    judge: dict[str, Any] | None
+    """What base was asked about the steps: a `Judge`."""
+    policy: dict[str, Any] | None
+    """What decided: a `FittedPolicy`, or the name alone of another policy."""
 
 
 _PRIVATE = ("ids", "closes", "ended_with")
@@ -23,12 +35,17 @@ _PRIVATE = ("ids", "closes", "ended_with")
 
 def report(state: SpecReasonState) -> Report:
     """The report on a run from its (final or unfinished) state."""
+    run = state.get("specreason_run")
     return Report(
         answer=state.get("specreason_answer"),
         steps=[_public(step) for step in state.get("specreason_steps", ())],
         ended=state.get("specreason_ended"),
         usage=state.get("specreason_usage", {}),
         seconds=state.get("specreason_seconds", 0.0),
+        question=_question(state.get("messages", ())),
+        models=run.get("models", {}) if run else {},
+        judge=run.get("judge") if run else None,
+        policy=run.get("policy") if run else None,
     )
 
 
@@ -46,6 +63,10 @@ def draft_share(steps: Sequence[Step]) -> float | None:
     by_draft = sum(step["tokens"] for step in steps if step["source"] == "draft")
     by_base = sum(step["base_tokens"] for step in steps if step["source"] == "base")
     return by_draft / (by_draft + by_base) if by_draft + by_base else None
+
+
+def _question(messages: Sequence[AnyMessage]) -> str:
+    return messages[last_question(messages)].text if messages else ""
 
 
 def _public(step: Step) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Step, WrittenStep
@@ -63,20 +64,18 @@ async def as_read_by_base(run: Run, drafted: WrittenStep) -> tuple[WrittenStep, 
     ids = kept.ids if run.same_tokenizer else (await encode_step(run.pair.draft, kept.text)).ids
     begun = [start for start in drafted["starts"] if start < len(kept.text)]
     run.bill.discarded("draft", max(0, len(drafted["ids"]) - len(ids)))
-    cut = WrittenStep(
-        text=kept.text,
-        ids=ids,
-        logprobs=drafted["logprobs"][: len(begun)],
-        starts=begun,
-        cut=True,
-        loops=drafted["loops"],
-        closes=False,
-        closing=None,
-        ended_with=None,
-        cached_tokens=drafted["cached_tokens"],
-        seconds=drafted["seconds"],
-    )
-    return cut, tokens[: len(kept.tokens)]
+    cut = {
+        **drafted,
+        "text": kept.text,
+        "ids": ids,
+        "logprobs": drafted["logprobs"][: len(begun)],
+        "starts": begun,
+        "cut": True,
+        "closes": False,
+        "closing": None,
+        "ended_with": None,
+    }
+    return cast(WrittenStep, cut), tokens[: len(kept.tokens)]
 
 
 def without_call(run: Run, drafted: WrittenStep) -> WrittenStep:

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
+from langgraph.types import StreamMode
 
 from specreason_graph.contract.errors import SpecReasonError
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import Step
+from specreason_graph.contract.state import SpecReasonState, Step
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.loop.chunks import Chunks
 from specreason_graph.loop.graph import create_specreason
@@ -25,6 +26,9 @@ _Message = TypeVar("_Message", bound=AIMessage)
 
 told_steps: ContextVar[Callable[[Step], None] | None] = ContextVar("specreason_told_steps", default=None)
 """Is told each kept step of the runs of its context; a callback of LangChain's would have every request traced."""
+
+told_states: ContextVar[Callable[[SpecReasonState], None] | None] = ContextVar("specreason_told_states", default=None)
+"""Is told the state of the runs of its context, whenever a node has ended."""
 
 
 class Runs:
@@ -41,7 +45,7 @@ class Runs:
     async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
         """The last message of a run, without its usage (see `with_usage`)."""
         try:
-            state = await self._graph.ainvoke(_question(messages), context=settings)
+            state = await self._final(messages, settings)
         except SpecReasonError as error:
             _tell(error.steps)
             raise
@@ -53,19 +57,30 @@ class Runs:
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         """The same in pieces; `first_call` is the index of the first call among them."""
         chunks = Chunks(Pieces(last_step_waits=await self._answers_in_last_step(settings)), first=first_call)
-        parts = self._graph.astream(
-            _question(messages), context=settings, stream_mode=["custom", "updates"], version="v2"
-        )
+        watching = told_states.get()
+        modes: list[StreamMode] = ["custom", "updates", *(["values"] if watching else [])]  # type: ignore[list-item]
+        parts = self._graph.astream(_question(messages), context=settings, stream_mode=modes, version="v2")
         async with aclosing(parts):  # type: ignore[type-var]
             async for part in parts:
                 if part["type"] == "custom":
                     _tell([part["data"]["step"]] if "step" in part["data"] else [])
                     for chunk in chunks.of(part["data"]):
                         yield ChatGenerationChunk(message=chunk)
+                elif part["type"] == "values" and watching:
+                    watching(part["data"])
                 elif part["type"] == "updates" and "finalize" in part["data"]:
                     [reply] = part["data"]["finalize"]["messages"]
                     for chunk in chunks.last(_without_usage(reply)):
                         yield ChatGenerationChunk(message=chunk)
+
+    async def _final(self, messages: Sequence[BaseMessage], settings: Settings) -> Any:
+        """The state in the end; where somebody watches, those before it are told."""
+        watching, state = told_states.get(), None
+        if watching is None:
+            return await self._graph.ainvoke(_question(messages), context=settings)
+        async for state in self._graph.astream(_question(messages), context=settings, stream_mode="values"):
+            watching(state)
+        return state
 
     async def _answers_in_last_step(self, settings: Settings) -> bool:
         if settings.pair not in self._pairs:

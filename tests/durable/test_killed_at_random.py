@@ -21,7 +21,7 @@ from .stores import Store
 from .worker import Durability
 
 KILLS = int(os.environ.get("SPECREASON_KILLS", "4"))
-BY_CHANCE = ("seconds", "cached_tokens")  # of a step's record: how fast and how warm the servers were
+BY_CHANCE = ("seconds", "spans", "cached_tokens")  # of a step's record: how fast and how warm the servers were
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)

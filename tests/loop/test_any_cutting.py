@@ -89,7 +89,7 @@ async def _record(
     overlaps = chosen["look_ahead"] or chosen["hedge"]
     return {
         "steps": [
-            {key: value for key, value in step.items() if key not in ("seconds", "cached_tokens")}
+            {key: value for key, value in step.items() if key not in ("seconds", "spans", "cached_tokens")}
             for step in state["specreason_steps"]
         ],
         "ended": state["specreason_ended"],

@@ -28,7 +28,7 @@ MODES: dict[str, Any] = {
 
 def record(solved: Solved) -> Any:
     """What a run came to, but for its times, and what the servers' caches held."""
-    steps = [{k: v for k, v in step.items() if k not in ("seconds", "cached_tokens")} for step in solved.steps]
+    steps = [{k: v for k, v in step.items() if k not in ("seconds", "spans", "cached_tokens")} for step in solved.steps]
     return steps, solved.state["specreason_ended"], solved.state["specreason_answer"]
 
 

@@ -69,6 +69,8 @@ class Arms:
             expected=problem.answer,
             given=given,
             right=right,
+            question=problem.text,
+            answer=found["answer"],
             ended=found["ended"] or "finished",
             seconds=found["seconds"],
             first_step_seconds=first,
@@ -112,8 +114,18 @@ class Arms:
         bill = Bill()
         bill.used(role, [part.end.usage for part in parts if part.end], seconds)
         ended: Ended = "budget" if parts[0].cut else "finished"
-        usage = bill.on_top_of(no_usage())
-        return text, Report(answer=text, steps=[], ended=ended, usage=usage, seconds=seconds), first
+        found = Report(
+            answer=text,
+            steps=[],
+            ended=ended,
+            usage=bill.on_top_of(no_usage()),
+            seconds=seconds,
+            question=problem.text,
+            models={},
+            judge=None,
+            policy=None,
+        )
+        return text, found, first
 
     async def _loop(self, pair: Pair, problem: Problem, settings: Settings) -> tuple[str, Report, float | None]:
         graph = create_specreason(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -76,6 +76,9 @@ class Outcome(TypedDict):
     given: str | None
     """The answer that was read from the text; None: there was none."""
     right: bool
+    question: NotRequired[str]
+    answer: NotRequired[str | None]
+    """The reply's text, of base and draft alone with its reasoning; older journals have neither."""
     ended: Ended
     """Why the reasoning ended; of base and draft alone `finished` or `budget`."""
     seconds: float

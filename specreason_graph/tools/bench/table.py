@@ -23,7 +23,7 @@ def bench_table(report: BenchReport) -> Table:
     """A row an arm; tokens are those of all its samples, `times base` is on the problems that base has done too."""
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("arm", overflow="fold")
-    rows = {arm: _cells(report, arm) for arm in report["arms"]}
+    rows = {arm: arm_cells(report, arm) for arm in report["arms"]}
     for name in next(iter(rows.values()), {}):
         table.add_column(name, justify="right", overflow="fold")  # narrow terminals break a figure, but lose no digit
     for arm, cells in rows.items():
@@ -52,7 +52,7 @@ def arm_name(arm: Arm) -> str:
     return name if threshold is None else f"{name} at {threshold:g}"
 
 
-def _cells(report: BenchReport, arm: Arm) -> dict[str, str]:
+def arm_cells(report: BenchReport, arm: Arm) -> dict[str, str]:
     """An arm's row, by the heads of its columns; what tells of speculative decoding is there where an arm decodes."""
     totals = report["arms"][arm]
     low, high = totals["interval"]

@@ -19,10 +19,12 @@ from specreason_graph.contract.config import PairConfig
 from specreason_graph.contract.errors import ConfigError, SpecReasonError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.judging.policy import FittedPolicy
+from specreason_graph.loop.report import Report
 from specreason_graph.models.embedded import embedded_pair
 from specreason_graph.tools.cli.bench import bench
 from specreason_graph.tools.cli.calibrate import calibrate_command
 from specreason_graph.tools.cli.doctor import doctor
+from specreason_graph.tools.cli.files import check_file
 from specreason_graph.tools.cli.options import (
     DEFAULT_PAIR,
     Embedded,
@@ -43,6 +45,9 @@ from specreason_graph.tools.cli.solve import solve
 from specreason_graph.tools.cli.status import BAD_USAGE, ERROR, NO_ANSWER, OK
 from specreason_graph.tools.cli.texts import given
 from specreason_graph.tools.cli.up import up
+from specreason_graph.tools.cli.view import HtmlFile, OpenIt, save, view_command
+from specreason_graph.use.page.build import run_page
+from specreason_graph.use.page.render import runs_html
 
 _GOES_ON = "What was stopped goes on where it was: run the same command again."
 
@@ -78,27 +83,45 @@ def solve_command(
     serve: Serve,
     policy_file: PolicyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
+    html: HtmlFile = None,
+    open_it: OpenIt = False,
 ) -> None:
     """Answer a question, showing each step: who wrote it, its score, and whether it was accepted."""
     text = given(question)
+    if html is not None:
+        check_file("html", html)
     settings, policies = with_policy(settings, policy_file)
     with serve() as config:
-        answer = _answer(config, text, settings, policies, as_json=as_json)
-    raise typer.Exit(NO_ANSWER if answer is None else OK)
+        outcome, failure = _solved(config, text, settings, policies, as_json=as_json)
+    if html is not None or open_it:
+        page = run_page(outcome)
+        save(runs_html([page], page.title), html, open_it=open_it)
+    if failure is not None:
+        raise failure
+    raise typer.Exit(NO_ANSWER if outcome["answer"] is None else OK)
 
 
 @app.command()
 @with_graded_settings
-def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR) -> None:
+def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR, html: HtmlFile = None, open_it: OpenIt = False) -> None:
     """Solve three built-in word problems on the embedded pair."""
+    if html is not None:
+        check_file("html", html)
     console, boxed = Console(highlight=False), settings.overridden({"boxed": True})
-    right = 0
+    right, pages = 0, []
     with embedded_pair(pull_with_progress(embedded)) as config:
         for problem, expected in PROBLEMS:
             console.rule(style="dim")
             console.print(problem, style="bold", markup=False)
-            right += expected in (_answer(config, problem, boxed, as_json=False) or "")
+            outcome, failure = _solved(config, problem, boxed, as_json=False)
+            if failure is not None:
+                raise failure
+            is_right = expected in (outcome["answer"] or "")
+            right += is_right
+            pages.append(run_page(outcome, "right" if is_right else "wrong"))
     console.print(f"\n{right} of {len(PROBLEMS)} right", style="bold")
+    if html is not None or open_it:
+        save(runs_html(pages, "Three word problems"), html, open_it=open_it)
     raise typer.Exit(OK if right else NO_ANSWER)
 
 
@@ -113,6 +136,7 @@ def pull_command(pair: Annotated[str, typer.Argument(help="Which pair of models"
 app.command("bench", epilog=_GOES_ON)(bench)
 app.command("calibrate", epilog=_GOES_ON)(calibrate_command)
 app.command("rejudge")(rejudge_command)
+app.command("view")(view_command)
 app.command("predict")(predict)
 app.command("up")(up)
 app.command("serve")(serve_command)
@@ -172,9 +196,10 @@ def _drop(stream: TextIO) -> None:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def _answer(
+def _solved(
     config: PairConfig, question: str, settings: Settings, policies: Sequence[FittedPolicy] = (), *, as_json: bool
-) -> str | None:
+) -> tuple[Report, SpecReasonError | KeyboardInterrupt | None]:
+    """A run, told as it goes; what ended it is raised here where no step was finished before."""
     show = Show(Console(highlight=False))
     outcome, failure = solve(config, question, settings, (lambda _: None) if as_json else show, policies)
     if failure is not None and not outcome["steps"]:
@@ -183,6 +208,4 @@ def _answer(
         print(json.dumps(outcome))
     else:
         show.summary(outcome)
-    if failure is not None:
-        raise failure
-    return outcome["answer"]
+    return outcome, failure

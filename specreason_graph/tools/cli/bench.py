@@ -31,7 +31,7 @@ from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, ru
 from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import BenchReport, bench_report
 from specreason_graph.tools.bench.versions import versions
-from specreason_graph.tools.cli.files import check_folder
+from specreason_graph.tools.cli.files import check_file, check_folder
 from specreason_graph.tools.cli.options import (
     Concurrency,
     Limit,
@@ -44,6 +44,7 @@ from specreason_graph.tools.cli.options import (
     with_policy,
 )
 from specreason_graph.tools.cli.progress import counting, stoppable
+from specreason_graph.tools.report.write import write_bench
 
 
 @with_graded_settings
@@ -72,6 +73,9 @@ def bench(
         "runs/bench.jsonl"
     ),
     plots: Annotated[Path | None, typer.Option(help="Folder to write the plots to")] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page of it, and one of each problem")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table")] = False,
 ) -> None:
     """Measure a pair: accuracy, wall-clock, acceptance and tokens of four ways to answer the same problems.
@@ -83,6 +87,8 @@ def bench(
     """
     if plots is not None:
         check_folder("plots", plots)
+    if report_file is not None:
+        check_file("report", report_file)
     decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
@@ -92,9 +98,12 @@ def bench(
     with serve(slots=concurrency) as config, stoppable(out) as leave:
         asyncio.run(_run(config, catalog, settings, problems, todo, out, concurrency, decode_url))
     settings_of_run, records = read_journal(out)
-    report = bench_report(outcomes_of(records, todo), settings_of_run, versions())
+    outcomes = outcomes_of(records, todo)
+    report = bench_report(outcomes, settings_of_run, versions())
     if plots is not None:
         _plot(report, plots)
+    if report_file is not None:
+        write_bench(report, outcomes, settings_of_run, report_file)
     if as_json:
         print(json.dumps(report))
     else:

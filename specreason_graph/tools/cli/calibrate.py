@@ -32,6 +32,7 @@ from specreason_graph.tools.calibrate.verdict import as_json, verdict
 from specreason_graph.tools.cli.files import check_file
 from specreason_graph.tools.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
+from specreason_graph.tools.report.write import write_calibration
 
 _ASKED = ("likelihood", "paper", "yes-no", "strict")
 
@@ -59,6 +60,9 @@ def calibrate_command(
     ),
     policy: Annotated[Path, typer.Option(help="Where the fitted policy is written")] = Path("runs/policy.json"),
     plot: Annotated[Path | None, typer.Option(help="File for the curve's plot")] = None,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write a page of what was found out")
+    ] = None,
     as_json_: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
 ) -> None:
     """Find out what the judges of a pair can tell, and fit the policy that accepts by it.
@@ -69,6 +73,8 @@ def calibrate_command(
     check_file("policy", policy)
     if plot is not None:
         check_file("plot", plot)
+    if report_file is not None:
+        check_file("report", report_file)
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
     with serve(slots=concurrency) as config, stoppable(out) as leave:
@@ -87,6 +93,8 @@ def calibrate_command(
     written = _write(found, made_with, f"{problems} {skip}..{skip + len(todo) - 1}", policy)
     if plot is not None:
         risk_against_acceptance(found, plot)
+    if report_file is not None:
+        write_calibration(found, policy if written else None, report_file)
     if as_json_:
         print(json.dumps(as_json(found, str(policy) if written else None)))
     else:

@@ -11,18 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from specreason_graph.contract.errors import ConfigError, checked
+from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Settings
-from specreason_graph.judging.catalog import Catalog, builtin
-from specreason_graph.judging.policy import FittedPolicy, Policy, load_policy
+from specreason_graph.judging.policy import load_policy
 from specreason_graph.judging.rejudge import rejudge
-from specreason_graph.models.presets import Judge
-from specreason_graph.tools.bench.chance import RandomAcceptance
 from specreason_graph.tools.bench.journal import read_journal
-from specreason_graph.tools.bench.outcome import chosen_by
+from specreason_graph.tools.bench.judged_by import ABOUT, catalog_of, judging_of
 from specreason_graph.tools.cli.options import PolicyFile, some_settings
-
-_ABOUT = {"settings", "preset", "base_model", "draft_model"}
 
 
 @some_settings("judge", "policy", "score_method", "spots")
@@ -39,11 +34,10 @@ def rejudge_command(
     Without any of these options each arm is judged with the settings that it ran with, which gives the same decisions.
     """
     about, outcomes = read_journal(run)
-    if not about.keys() >= _ABOUT or not all(outcome.keys() >= {"arm", "steps"} for outcome in outcomes):
+    if not about.keys() >= ABOUT or not all(outcome.keys() >= {"arm", "steps"} for outcome in outcomes):
         raise ConfigError(f"{run} is not a run of `specreason bench`")
-    fitted = checked(FittedPolicy, about["policy"]) if about.get("policy") else None
     own = load_policy(policy_file) if policy_file else None
-    catalog = builtin().extended(policies=[policy for policy in (fitted, own, RandomAcceptance()) if policy])
+    catalog = catalog_of(about).extended(policies=[own] if own else [])
     changed = {**settings.model_dump(exclude_unset=True), **({"policy": own.name} if own else {})}
     steps: dict[str, list[Any]] = {}
     for outcome in outcomes:
@@ -60,7 +54,7 @@ def rejudge_command(
             {"arm": name, "threshold": policy.threshold, **rejudge(found, judge, policy)}
             for name, found in sorted(steps.items())
             for at in asked
-            for judge, policy in [_judging(catalog, about, name, changed, at)]
+            for judge, policy in [judging_of(catalog, about, name, changed, at)]
         ]
     except KeyError as missing:
         raise ConfigError(
@@ -70,16 +64,6 @@ def rejudge_command(
         print(json.dumps({"run": str(run), "settings": about, "rejudged": rows}))
     else:
         Console(highlight=False).print(_table(rows))
-
-
-def _judging(
-    catalog: Catalog, about: Mapping[str, Any], arm: str, changed: Mapping[str, Any], threshold: float | None
-) -> tuple[Judge, Policy]:
-    """How an arm was judged, with what is changed on top."""
-    was = checked(Settings, about["settings"]).overridden(by=chosen_by(arm))
-    chosen = was.overridden(by={**changed, **({} if threshold is None else {"threshold": threshold})})
-    preset = catalog.preset(about["preset"], about["base_model"], about["draft_model"])
-    return catalog.judging(chosen, preset, about["base_model"], about["draft_model"])
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:

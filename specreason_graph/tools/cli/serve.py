@@ -47,6 +47,9 @@ def serve_command(
         bool | None,
         typer.Option(help="Give /metrics without a key; if not said, where only this machine reaches the gateway"),
     ] = None,
+    runs: Annotated[
+        int, typer.Option(min=0, help="How many runs /runs shows, with their texts, each key its own; 0 shows nothing")
+    ] = 0,
     served_name: Annotated[str, typer.Option(help="Model name of the pair")] = "specreason",
     concurrency: Annotated[int, typer.Option(min=1, help="How many runs go on at a time")] = 8,
     queue: Annotated[int, typer.Option(min=0, help="How many more may wait; any other gets 503")] = 64,
@@ -104,6 +107,7 @@ def serve_command(
             at_once=concurrency,
             waiting=queue,
             keep_alive=keep_alive,
+            seen=runs,
         ) as gateway:
             card = await gateway.card(served_name)
             app = create_app(

@@ -7,29 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from specreason_graph.contract.events import Event
-from specreason_graph.contract.state import RejectReason, Verdict
+from specreason_graph.contract.state import Verdict
 from specreason_graph.loop.report import Report, acceptance, draft_share
-
-_REASONS: dict[RejectReason, str] = {
-    "score": "score below the threshold",
-    "likelihood": "base finds its tokens unlikely",
-    "probability": "too likely to be bad",
-    "no_label": "the judge's token is no label",
-    "no_labels": "the judge gave no label",
-    "call": "whether to call a tool is for base to say",
-    "empty": "nothing was written",
-    "loop": "it goes in circles",
-    "human": "a person rejected it",
-}
-_ENDINGS = {
-    "finished": "the reasoning was finished",
-    "call": "a tool is to be called",
-    "budget": "reasoning_budget was used up",
-    "steps": "max_steps was reached",
-    "loop": "the reasoning went in circles",
-    "deadline": "the deadline was near",
-    "context": "the context was full",
-}
+from specreason_graph.use.page.words import ENDINGS, REASONS
 
 
 class Show:
@@ -49,7 +29,7 @@ class Show:
             case "step_judged":
                 self._score = _score(event["verdict"])
             case "step_rejected":
-                reason = _REASONS.get(event["reason"], "") if event["reason"] else ""
+                reason = REASONS.get(event["reason"], "") if event["reason"] else ""
                 self._line(event["index"], "draft", "✗", "red", f"{self._drafted.strip()}\n({reason})", "dim")
             case "step_accepted":
                 self._line(event["step"]["index"], "draft", "✓", "green", event["step"]["text"].strip(), "")
@@ -76,7 +56,7 @@ class Show:
         share = draft_share(report["steps"])
         if share is not None:
             rate += f", {share:.0%} of the kept tokens by the draft"
-        end = _ENDINGS.get(report["ended"] or "", "stopped")
+        end = ENDINGS[report["ended"]] if report["ended"] else "stopped"
         self._console.print(f"\n{len(report['steps'])} steps, {rate}; {end}; {report['seconds']:.1f} s", style="bold")
         usage = report["usage"]
         if usage:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.use.gateway import watch
 from specreason_graph.use.gateway.account import Account
 from specreason_graph.use.gateway.connection import Limits
 from specreason_graph.use.gateway.front import Accounts, Door
@@ -114,6 +115,8 @@ def create_app(
     app = FastAPI(title="specreason", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.gateway = gateway
     app.include_router(_routes)
+    if gateway.seen is not None:
+        app.include_router(watch.routes)
     for kind in (Refusal, SpecReasonError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _refused)
     behind: ASGIApp = Door(app, gateway, (limits or Limits()).body_bytes, open_metrics=open_metrics)

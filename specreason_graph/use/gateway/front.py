@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -18,6 +19,7 @@ from specreason_graph.use.gateway.spans import RequestSpan, request_span
 PROBES = ("/health", "/ready", "/metrics")
 """What machines ask again and again; none of it is a line in the log, and no browser's preflight is."""
 _METRICS = "/metrics"
+_RUNS = "runs"
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 _ID = b"x-request-id"
 
@@ -98,11 +100,12 @@ class Door:
     def _let_in(self, scope: Scope, account: Account) -> None:
         headers = _headers(scope)
         if scope["path"] not in self._open or scope["method"] not in ("GET", "HEAD"):
-            scheme, _, key = headers.get("authorization", "").partition(" ")
-            account.key = self._gateway.keys.name_of(key) if scheme.lower() == "bearer" else None
+            watched = self._gateway.seen is not None and scope["path"].split("/")[1] == _RUNS
+            key = _sent_key(headers.get("authorization", ""), by_browser=watched)
+            account.key = None if key is None else self._gateway.keys.name_of(key)
             if account.key is None:
                 said = "the gateway's key is missing or wrong: send it as a bearer token"
-                raise Refusal(401, said, code="invalid_api_key")
+                raise Refusal(401, said, code="invalid_api_key", scheme="Basic" if watched else "Bearer")
             if self._gateway.jobs.draining and scope["method"] == "POST":
                 raise stopping()
         size = headers.get("content-length", "0")
@@ -112,6 +115,19 @@ class Door:
     def _too_large(self) -> Refusal:
         said = f"the body is larger than {self._body_bytes} bytes; send less, or have --body-limit raised"
         return Refusal(413, said, code="body_too_large")
+
+
+def _sent_key(authorization: str, *, by_browser: bool) -> str | None:
+    """The key of a bearer token, or the password that a browser has asked its user for; None where neither is."""
+    scheme, _, sent = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return sent
+    if scheme.lower() != "basic" or not by_browser:
+        return None
+    try:
+        return base64.b64decode(sent, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return None
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:

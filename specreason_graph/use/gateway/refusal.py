@@ -43,11 +43,13 @@ class Refusal(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        scheme: str = "Bearer",
     ) -> None:
-        """`retry_after` in seconds; a 503 has some in any case."""
+        """`retry_after` in seconds; a 503 has some in any case. `scheme`: how a 401 asks for the key."""
         super().__init__(message)
         self.status = status
         self._retry_after = retry_after
+        self._scheme = f'{scheme} realm="specreason"' if scheme == "Basic" else scheme
         self.code = code
         self._error = {
             "message": message,
@@ -65,7 +67,7 @@ class Refusal(Exception):
     def headers(self) -> Mapping[str, str]:
         """What the client's next try is to go by."""
         if self.status == 401:
-            return {"WWW-Authenticate": "Bearer"}
+            return {"WWW-Authenticate": self._scheme}
         leave = {"Connection": "close"} if self.code == "stopping" else {}  # and ask whoever takes over
         seconds = _RETRY_AFTER if self._retry_after is None else max(1, math.ceil(self._retry_after))
         return {"Retry-After": str(seconds), **leave} if self.status == 503 else {}

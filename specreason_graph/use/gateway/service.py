@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,8 @@ from specreason_graph.use.gateway.metrics import Metrics
 from specreason_graph.use.gateway.readiness import Readiness
 from specreason_graph.use.gateway.refusal import Refusal
 from specreason_graph.use.gateway.request import ChatRequest
-from specreason_graph.use.runs import told_steps
+from specreason_graph.use.gateway.seen import SeenRuns
+from specreason_graph.use.runs import told_states, told_steps
 
 _DEFAULT = "default"
 _ANSWERS_SHARE = 4
@@ -58,6 +59,8 @@ class Gateway:
     readiness: Readiness
     keep_alive: float
     """Seconds of silence in a stream."""
+    seen: SeenRuns | None = None
+    """What `/runs` shows; None: it shows nothing."""
     started: int = field(default_factory=lambda: int(time.time()))
 
     async def whole(self, request: ChatRequest, account: Account) -> Job[Reply]:
@@ -144,28 +147,38 @@ class Gateway:
     async def _reply(
         self, request: ChatRequest, settings: Settings, index: int, account: Account
     ) -> AsyncIterator[Reply]:
-        _begin(account)
-        messages = await self._messages(request, settings)
-        reply = await self.model.ainvoke(messages, **_of_choice(settings, index))
-        account.reply(reply)
+        with self._begun(account, settings):
+            messages = await self._messages(request, settings)
+            reply = await self.model.ainvoke(messages, **_of_choice(settings, index))
+            account.reply(reply)
         yield index, reply
 
     async def _pieces(
         self, request: ChatRequest, settings: Settings, index: int, account: Account
     ) -> AsyncIterator[Piece]:
-        _begin(account)
-        messages = await self._messages(request, settings)
-        async for piece in self.model.astream(messages, **_of_choice(settings, index)):
-            account.piece()
-            account.reply(piece)
-            yield index, piece
+        with self._begun(account, settings):
+            messages = await self._messages(request, settings)
+            async for piece in self.model.astream(messages, **_of_choice(settings, index)):
+                account.piece()
+                account.reply(piece)
+                yield index, piece
 
-
-def _begin(account: Account) -> None:
-    """Note that a sample has its place, and have its steps and faults told; the context is its own task's."""
-    account.placed()
-    told_steps.set(account.step)
-    told_failures.set(account.fault)
+    @contextmanager
+    def _begun(self, account: Account, settings: Settings) -> Iterator[None]:
+        """Note that a sample has its place, and have its steps and faults told; the context is its own task's."""
+        account.placed()
+        told_steps.set(account.step)
+        told_failures.set(account.fault)
+        seen = None if self.seen is None else self.seen.begin(account.key or "", settings.pair)
+        if seen is not None:
+            told_states.set(seen.told)
+        answered = False
+        try:
+            yield
+            answered = True
+        finally:
+            if seen is not None:
+                seen.ended(answered=answered)
 
 
 def _of_choice(settings: Settings, index: int) -> dict[str, Any]:
@@ -185,6 +198,7 @@ async def opened(
     at_once: int = 8,
     waiting: int = 64,
     keep_alive: float = 10.0,
+    seen: int = 0,
 ) -> AsyncIterator[Gateway]:
     """A gateway to these pairs; when the block ends, its runs are cancelled and its connections closed.
 
@@ -198,6 +212,7 @@ async def opened(
         at_once: runs that go on at the same time; each sample of a request is one.
         waiting: more of them that may wait for their turn.
         keep_alive: seconds after which a silent stream says that it is still there.
+        seen: how many runs `/runs` shows, those that go on and the last that ended; with 0 it shows nothing.
 
     Raises:
         ConfigError: `name` is the name of another pair, or the settings can't work with these pairs.
@@ -224,4 +239,5 @@ async def opened(
             metrics=Metrics(runs),
             readiness=Readiness(pairs[_DEFAULT]),
             keep_alive=keep_alive,
+            seen=SeenRuns(seen) if seen else None,
         )

@@ -37,7 +37,8 @@ def test_all_four_arms_answer_the_same_problems(
 ) -> None:
     done = specreason(
         "bench", "--problems", str(problems), "--json", "--judge", "likelihood", "--out", str(tmp_path / "run.jsonl"),
-        "--plots", str(tmp_path / "plots"), "--concurrency", "3", *at(servers, "instruct"),
+        "--plots", str(tmp_path / "plots"), "--report", str(tmp_path / "report.html"), "--concurrency", "3",
+        *at(servers, "instruct"),
     )  # fmt: skip
     report = json.loads(done.out)
     assert {arm: totals["right"] for arm, totals in report["arms"].items()} == {
@@ -46,6 +47,9 @@ def test_all_four_arms_answer_the_same_problems(
     assert report["problems"][0]["given"] == {"base": "12", "draft": "11", "paper": "12", "ours": "12"}
     assert report["arms"]["paper"]["acceptance"] == pytest.approx(1 / 3)
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["accuracy.png", "time.png"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "report-runs/0003.html" in page
+    assert PROBLEM["problem"] in (tmp_path / "report-runs" / "0001.html").read_text(encoding="utf-8")
 
 
 def test_every_arm_is_asked_for_the_box_that_is_graded(

@@ -39,6 +39,7 @@ def test_the_policy_that_it_fits_rejects_the_wrong_step_in_a_run(
 ) -> None:
     policy = tmp_path / "cows.json"
     files = ["--out", str(tmp_path / "run.jsonl"), "--policy", str(policy), "--plot", str(tmp_path / "curve.png")]
+    files += ["--report", str(tmp_path / "report.html")]
     done = specreason("calibrate", "--problems", str(problems), "--json", *files, *at(servers, "instruct"))
     assert done.status == 0, done.err
     found = json.loads(done.out)
@@ -49,6 +50,7 @@ def test_the_policy_that_it_fits_rejects_the_wrong_step_in_a_run(
     assert {"threshold", "acceptance", "bad_rate"} <= set(found["curve"][0])
     assert "bad" in found["verdict"]
     assert (tmp_path / "curve.png").stat().st_size > 0
+    assert found["verdict"] in (tmp_path / "report.html").read_text(encoding="utf-8").replace("&#39;", "'")
 
     run = json.loads(specreason("solve", "How?", "--json", "--policy-file", str(policy), *at(servers, "instruct")).out)
     assert [step["accepted"] for step in run["steps"]] == [True, False, True]

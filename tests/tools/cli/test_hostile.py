@@ -27,7 +27,7 @@ FILES += ["folder.jsonl", "folder.parquet", "binary.parquet", "other.jsonl"]
 COMMANDS: dict[str, Callable[..., object]] = {
     str(it.name or it.callback.__name__): it.callback for it in app.registered_commands if it.callback
 }
-SHARED = {*Settings.model_fields, *get_type_hints(chosen_pair)}
+SHARED = {*Settings.model_fields, *get_type_hints(chosen_pair), "html"}
 """Options of many commands; tried on one."""
 
 
@@ -52,6 +52,7 @@ def works(
     Path("deep.jsonl").write_text("[" * 100_000, encoding="utf-8")
     Path("other.jsonl").write_text('{"settings": {}}\n{"problem": 5}\n[]\n', encoding="utf-8")
     Path("empty.jsonl").touch()
+    Path("run.json").write_text(json.dumps({"answer": None, "ended": None, "steps": []}), encoding="utf-8")
     for folder in ("folder.jsonl", "folder.parquet"):
         Path(folder).mkdir()
     pair = at(servers, "instruct")
@@ -63,6 +64,7 @@ def works(
         "bench": ["--problems=cows.jsonl", "--out=new.jsonl", "--arm=base", *pair],
         "calibrate": ["--problems=cows.jsonl", "--out=new.jsonl", "--policy=new.json", "--ask=paper", *pair],
         "rejudge": ["run.jsonl"],
+        "view": ["run.json", "--json"],
         "up": ["--base=b", "--draft=d", "--dry-run"],
         "serve": pair,
         "pull": ["no-such-pair"],
@@ -81,7 +83,7 @@ def parameters(command: str) -> Iterator[tuple[str, Any, bool]]:
 def values(name: str, kinds: Any) -> list[str]:
     if kinds & {int, float, list[int], list[float]}:
         return NUMBERS
-    return FILES if Path in kinds or name in ("problems", "source") else TEXTS
+    return FILES if Path in kinds or name in ("problems", "source", "run") else TEXTS
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -1,0 +1,1 @@
+"""A run to look at: one HTML file that needs nothing else, made from its record."""

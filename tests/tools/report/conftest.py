@@ -1,0 +1,3 @@
+"""Pages in a browser."""
+
+from browser import browser, open_html  # noqa: F401
