@@ -18,9 +18,10 @@ ABOUT = {"settings", "preset", "base_model", "draft_model"}
 
 
 def catalog_of(about: Mapping[str, Any]) -> Catalog:
-    """The built-in judges and policies, with the fitted policy that a journal holds."""
+    """The built-in judges and policies, with those that a journal holds: as they were then."""
     fitted = [checked(FittedPolicy, about["policy"])] if about.get("policy") else []
-    return builtin().extended(policies=[*fitted, RandomAcceptance()])
+    judges = [checked(Judge, judge) for judge in about.get("judges", ())]
+    return builtin().extended(judges=judges, policies=[*fitted, RandomAcceptance()])
 
 
 def judging_of(

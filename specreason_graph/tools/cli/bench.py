@@ -24,7 +24,7 @@ from specreason_graph.tools.bench.about import about
 from specreason_graph.tools.bench.arms import Arms
 from specreason_graph.tools.bench.decode import Decoder, decoding
 from specreason_graph.tools.bench.journal import Journal, read_journal
-from specreason_graph.tools.bench.outcome import ARMS, chosen_by, parts_of
+from specreason_graph.tools.bench.outcome import ARMS, RANDOM, chosen_by, parts_of
 from specreason_graph.tools.bench.plots import accuracy_against_latency, where_time_went
 from specreason_graph.tools.bench.problems import load_problems
 from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, run_turns, turns
@@ -130,11 +130,14 @@ async def _run(
         if preset.sampling(settings, seed=0).temperature == 0 and any(sample for _, _, sample in todo):
             raise ConfigError("samples: at temperature 0 all samples are alike; give a --temperature, or one sample")
         judge, policy = catalog.judging(settings, preset, base, draft)  # what can't work is said before anything runs
-        for arm in dict.fromkeys(arm for _, arm, _ in todo if parts_of(arm).judge):
-            catalog.judging(settings.overridden(by=chosen_by(arm)), preset, base, draft)
+        judges = {judge.name: judge}
+        for arm in dict.fromkeys(arm for _, arm, _ in todo if parts_of(arm).method not in ("base", "draft", RANDOM)):
+            judge_of_arm, _ = catalog.judging(settings.overridden(by=chosen_by(arm)), preset, base, draft)
+            judges[judge_of_arm.name] = judge_of_arm
         judging = {
             "concurrency": concurrency,
             "judge": judge.name,
+            "judges": [judges[name].model_dump(mode="json") for name in sorted(judges)],
             "threshold": policy.threshold,
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
         }

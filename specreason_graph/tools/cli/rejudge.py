@@ -39,6 +39,11 @@ def rejudge_command(
     own = load_policy(policy_file) if policy_file else None
     catalog = catalog_of(about).extended(policies=[own] if own else [])
     changed = {**settings.model_dump(exclude_unset=True), **({"policy": own.name} if own else {})}
+    if "judges" not in about and not {"judge", "policy"} & changed.keys():
+        raise ConfigError(
+            f"{run}: it does not say how its judges were made, so another version recorded it; run it anew, or name "
+            "one of today's with --judge"
+        )
     steps: dict[str, list[Any]] = {}
     for outcome in outcomes:
         if outcome["steps"] and (arm or ("ours" if changed or threshold else outcome["arm"])) == outcome["arm"]:

@@ -96,7 +96,9 @@ def test_rejudging_with_the_runs_own_settings_changes_no_decision(
     run = tmp_path / "run.jsonl"
     command = ["bench", "--problems", str(problems), "--out", str(run), "--judge", "likelihood"]
     specreason(*command, "--arm", "paper", "--arm", "ours", "--arm", "random@0.5", *at(servers, "instruct"))
-    rows = json.loads(specreason("rejudge", str(run), "--json").out)["rejudged"]
+    done = specreason("rejudge", str(run), "--json")
+    assert not done.err, done.err
+    rows = json.loads(done.out)["rejudged"]
     assert {row["arm"] for row in rows} == {"paper", "ours", "random@0.5"}
     assert all(row["judged"] and not row["newly_accepted"] and not row["newly_rejected"] for row in rows)
     [lenient] = json.loads(specreason("rejudge", str(run), "--json", "--threshold", "-30").out)["rejudged"]
@@ -120,3 +122,25 @@ def test_what_can_not_work_is_said_before_anything_runs(
     done = specreason("bench", "--problems", str(problems), *out, *options, *at(servers, "instruct"))
     assert (done.status, message in done.err) == (2, True), done.err
     assert not servers.draft.completions
+
+
+def test_rejudging_goes_by_the_judge_as_it_was(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    """A judge's name says nothing of how it was made when the run was recorded."""
+    run = tmp_path / "run.jsonl"
+    command = ["bench", "--problems", str(problems), "--out", str(run), "--judge", "likelihood"]
+    specreason(*command, "--arm", "ours", *at(servers, "instruct"))
+    about, *outcomes = map(json.loads, run.read_text().splitlines())
+    [judge] = about["settings"]["judges"]
+    judge["threshold"] = -30.0
+    run.write_text("\n".join(map(json.dumps, [about, *outcomes])) + "\n")
+    [row] = json.loads(specreason("rejudge", str(run), "--json").out)["rejudged"]
+    assert row["threshold"] == -30
+    assert row["would_accept"] == row["judged"]
+
+    del about["settings"]["judges"]
+    run.write_text("\n".join(map(json.dumps, [about, *outcomes])) + "\n")
+    done = specreason("rejudge", str(run))
+    assert (done.status, "does not say how its judges were made" in done.err) == (2, True), done.err
+    assert specreason("rejudge", str(run), "--judge", "likelihood").status == 0
