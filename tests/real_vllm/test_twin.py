@@ -119,7 +119,7 @@ async def test_base_that_decodes_several_tokens_at_once_writes_what_it_writes_wi
 
 async def test_the_gate_closes_where_sixteen_questions_share_a_server(pair: Pair) -> None:
     """A loaded CPU has no arithmetic left over to read a step with, and the client sees that from its own requests."""
-    by = {"judge": "likelihood", "step_tokens": 24, "reasoning_budget": 120}
+    by = {"judge": "likelihood", "step_tokens": 24, "reasoning_budget": 96}
     one = await steps(pair, SUM.format(3), **by)
     assert {step["gate"]["level"] for step in one} == {"both"}
     runs = await asyncio.gather(*(steps(pair, SUM.format(n), **by) for n in range(4, 20)))
