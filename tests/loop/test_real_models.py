@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
 from specreason_graph.contract.state import SpecReasonState
+from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.scoring import decide_by_likelihood
 from specreason_graph.models.embedded import embedded_pair
 from specreason_graph.models.weights import PairFiles, pull
@@ -49,7 +50,8 @@ async def test_a_recorded_step_can_be_judged_again(cross_tokenizer: PairConfig) 
     state = await run(cross_tokenizer, seed=3)
     for step in state["specreason_steps"]:
         if step["spots"] is not None:
-            again = decide_by_likelihood(step["spots"], threshold=step["threshold"])
+            lowest = builtin().judge("likelihood").lowest
+            again = decide_by_likelihood(step["spots"], threshold=step["threshold"], lowest=lowest)
             assert again == (step["accepted"], step["score"], step["reject_reason"])
 
 
