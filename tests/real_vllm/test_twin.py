@@ -162,7 +162,8 @@ async def test_bench_tells_what_the_server_counts_of_its_decoding(twins: PairCon
     plain, run = twins.draft.base_url, tmp_path / "run.jsonl"
     urls = ["--base-url", plain, "--draft-url", plain, "--decode-url", twins.base.base_url, "--preset", "instruct"]
     budgets = ["--reasoning-budget", "120", "--answer-budget", "16", "--step-tokens", "64", "--temperature", "0"]
-    options = ["--problems", str(problems), "--out", str(run), "--judge", "likelihood", "--json"]
+    judging = ["--judge", "likelihood", "--threshold", "-0.01"]  # base has to write, too
+    options = ["--problems", str(problems), "--out", str(run), *judging, "--json"]
     command = [sys.executable, "-m", "specreason_graph.tools.cli", "bench", *arms, *urls, *budgets, *options]
     assert twins.base.api_key is not None
     env = {**os.environ, "SPECREASON_API_KEY": twins.base.api_key.get_secret_value()}
