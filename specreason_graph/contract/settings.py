@@ -43,7 +43,7 @@ class Settings(BaseModel):
     )
     judge: str | None = Field(
         default=None,
-        description="Judge: `paper` (score 0-9), `yes-no`, `strict` or `likelihood`; None: the preset's",
+        description="Judge: `paper` (score 0-9), `yes-no`, `strict`, `likelihood` or `lenient`; None: the preset's",
     )
     policy: str | None = Field(
         default=None,
