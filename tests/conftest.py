@@ -103,7 +103,7 @@ def solve() -> Solve:
 def until() -> Callable[[Callable[[], object]], None]:
     """Wait for something that another thread or process does."""
 
-    def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
