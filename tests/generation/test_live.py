@@ -50,7 +50,7 @@ def written(servers: ScriptedPair) -> dict[str, tuple[int, int, int]]:
 @pytest.mark.parametrize("pause", [0.0, LATE], ids=["at once", "after the lease"])
 async def test_what_a_late_node_lost_is_in_the_usage(pause: float) -> None:
     """A slow reader of the stream, or a slow checkpointer: streams end with their lease, and somebody paid for them."""
-    pace = Pace(ttft=0.005, seconds_per_token=0.002)
+    pace = Pace(ttft=0.005, seconds_per_token=0.01)  # so slow that no busy machine has two of them on their way
     base, draft = server(STEPS, "base", pace, scores=[9, 9, 2, 9]), server(STEPS, "draft", pace)
     async with scripted_pair(base, draft) as servers, Pair(servers.config) as pair:
         usage: dict[str, Any] = {}
