@@ -7,17 +7,12 @@ checkpoint would hold it anew. Text and ledgers are rebuilt from the steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,  # pydantic wants these below Python 3.12
-)
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import add_messages
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
 Source = Literal["draft", "base", "human"]
 Choice = Literal["accept", "reject", "edit"]

@@ -42,8 +42,8 @@ class Seen:
     """That a run waits for a drafted step; what look-ahead hides is no part of it."""
     step_tokens: float | None
     """Of a drafted step."""
-    acceptance: float | None
-    """Share of drafted tokens that are kept."""
+    acceptance: float
+    """Share of drafted tokens that are kept: a half, until the runs say otherwise."""
 
 
 class Smoothed:
@@ -153,7 +153,7 @@ class Load:
             judge_seconds=self.judge_seconds,
             draft_seconds=self._draft.value,
             step_tokens=self._tokens.value,
-            acceptance=self._acceptance.value,
+            acceptance=self._acceptance.value or 0.0,
         )
 
 

@@ -7,7 +7,7 @@ from math import log
 from statistics import fmean
 
 from specreason_graph.contract.state import Evidence, Spot
-from specreason_graph.judging.scoring import label_score
+from specreason_graph.judging.scoring import label_score, likelihood_score
 
 _FLOOR = -20.0  # log-probability; below it a token is just as unlikely
 WITHOUT_BASE = ("draft_lowest", "draft_mean", "length", "place", "ends", "agreement")
@@ -66,4 +66,4 @@ def is_result(spot: Spot) -> bool:
 
 
 def _lowest(logprobs: Sequence[float], count: int = 1) -> float:
-    return fmean(sorted(max(logprob, _FLOOR) for logprob in logprobs)[:count]) if logprobs else 0.0
+    return likelihood_score([max(logprob, _FLOOR) for logprob in logprobs], count) if logprobs else 0.0

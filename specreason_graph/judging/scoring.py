@@ -67,8 +67,13 @@ def decide_by_likelihood(spots: Sequence[Spot], *, threshold: float, lowest: int
 
     It is a log-probability. With 1 no asked token may be less likely than that.
     """
-    score = fmean(sorted(spot["base_logprob"] for spot in spots)[:lowest])
+    score = likelihood_score([spot["base_logprob"] for spot in spots], lowest)
     return (True, score, None) if score >= threshold else (False, score, "likelihood")
+
+
+def likelihood_score(logprobs: Sequence[float], lowest: int) -> float:
+    """The mean of the `lowest` least likely, or of all where there are fewer; of one at least."""
+    return fmean(sorted(logprobs)[:lowest])
 
 
 def least_sure(logprobs: Sequence[float], count: int, sure: float = 0.0) -> list[int]:

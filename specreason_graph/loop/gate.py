@@ -136,8 +136,7 @@ def seconds(seen: Seen, acceptance: float) -> dict[GateLevel, float] | None:
 
 def _acceptance(seen: Seen, run: Own) -> float:
     """By tokens: that of all runs, and the run's own the more it has drafted."""
-    others = seen.acceptance if seen.acceptance is not None else 0.5
-    return (run.accepted + _PRIOR * others) / (run.drafted + _PRIOR)
+    return (run.accepted + _PRIOR * seen.acceptance) / (run.drafted + _PRIOR)
 
 
 def _tokens(step: Step) -> int:

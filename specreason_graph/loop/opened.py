@@ -11,7 +11,7 @@ from langgraph.types import Overwrite
 
 from specreason_graph.contract.errors import ConfigError, NoRoom
 from specreason_graph.contract.events import Emit
-from specreason_graph.contract.settings import ROLES, Settings
+from specreason_graph.contract.settings import ROLES, Role, Settings
 from specreason_graph.contract.state import Edit, Gate, RunId, SpecReasonState, Update, UsageByRole
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.judging.catalog import Catalog
@@ -145,6 +145,10 @@ async def _open(
         raise ConfigError(
             "this run began on other prompts: resume it with the models, templates, tools and preset it had"
         )
+    models: dict[Role, str] = {"base": found.base.name, "draft": found.draft.name}
+    identity: RunId = {**so_far.identity, "openings": {**before, **openings}}
+    if so_far.fresh:  # what is written once, at the beginning
+        identity |= {"models": dict(models.items()), "judge": judge.model_dump(mode="json"), "policy": as_json(policy)}
     run = Run(
         settings=settings,
         preset=preset,
@@ -154,7 +158,7 @@ async def _open(
         live=live,
         same_tokenizer=same_tokenizer,
         alone=alone,
-        models={"base": found.base.name, "draft": found.draft.name},
+        models=models,
         contexts={"base": found.base.context, "draft": found.base.context if alone else found.draft.context},
         closings=await pair.closings("base", preset),
         closers=await pair.closers("base", preset, settings.callable_tools, boxed=settings.boxed),
@@ -164,14 +168,7 @@ async def _open(
         cue=(await cue(pair, live, settings, preset))[0],
         steps=steps,
         gate=state.get("specreason_gate", Gate(level="both", why="unknown")),
-        identity=RunId(
-            id=so_far.identity["id"],
-            question=so_far.identity["question"],
-            openings={**before, **openings},
-            models={"base": found.base.name, "draft": found.draft.name},
-            judge=judge.model_dump(mode="json"),
-            policy=as_json(policy),
-        ),
+        identity=identity,
         fresh=so_far.fresh,
         clock=so_far.clock,
         used_before=so_far.used,

@@ -108,7 +108,7 @@ def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR, html: HtmlFile =
     if html is not None:
         check_file("html", html)
     console, boxed = Console(highlight=False), settings.overridden({"boxed": True})
-    right, pages = 0, []
+    right, told = 0, []
     with embedded_pair(pull_with_progress(embedded)) as config:
         for problem, expected in PROBLEMS:
             console.rule(style="dim")
@@ -118,9 +118,10 @@ def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR, html: HtmlFile =
                 raise failure
             is_right = expected in (outcome["answer"] or "")
             right += is_right
-            pages.append(run_page(outcome, "right" if is_right else "wrong"))
+            told.append((outcome, "right" if is_right else "wrong"))
     console.print(f"\n{right} of {len(PROBLEMS)} right", style="bold")
     if html is not None or open_it:
+        pages = [run_page(outcome, about) for outcome, about in told]
         save(runs_html(pages, "Three word problems"), html, open_it=open_it)
     raise typer.Exit(OK if right else NO_ANSWER)
 

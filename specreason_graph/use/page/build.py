@@ -13,7 +13,7 @@ from specreason_graph.use.page.judging import judging_of
 from specreason_graph.use.page.model import Asked, Drafted, PageStep, PendingStep, RoleTokens, RunPage, Scale
 from specreason_graph.use.page.recorded import Recorded, RecordedSpot, RecordedStep
 from specreason_graph.use.page.text import shortened, shown
-from specreason_graph.use.page.times import times_of
+from specreason_graph.use.page.times import NODES, times_of
 from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS, WAITS
 
 _TITLE = 80  # characters, as of the next
@@ -75,7 +75,6 @@ def _scale(steps: Sequence[RecordedStep]) -> Scale:
 def _step(step: RecordedStep) -> PageStep:
     decision = None if step.accepted is None else "accepted" if step.accepted else "rejected"
     drafted, kept = _texts(step)
-    seconds = {"draft": "draft_step", "judge": "judge", "base": "regenerate"}
     return PageStep.model_validate(
         {
             "index": step.index,
@@ -89,7 +88,7 @@ def _step(step: RecordedStep) -> PageStep:
             "kept": kept,
             "cut": step.cut,
             "tokens": {"draft": step.draft_tokens, "base": step.base_tokens},
-            "seconds": {role: step.seconds[node] for role, node in seconds.items() if node in step.seconds},
+            "seconds": {role: step.seconds[node] for role, node in NODES.items() if node in step.seconds},
         }
     )
 

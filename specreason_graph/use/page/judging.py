@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor
-from statistics import fmean
 from typing import Literal, cast, get_args
 
 from pydantic import BaseModel, Field
@@ -16,6 +15,7 @@ from specreason_graph.contract.settings import ScoreMethod
 from specreason_graph.contract.state import Evidence
 from specreason_graph.judging.catalog import SCORE_THRESHOLD
 from specreason_graph.judging.features import features
+from specreason_graph.judging.scoring import likelihood_score
 from specreason_graph.use.page.recorded import Recorded, RecordedJudge, RecordedStep
 from specreason_graph.use.page.text import shortened
 
@@ -109,8 +109,8 @@ def _own(run: Recorded, decided: Sequence[RecordedStep]) -> Choice | None:
 def _is_score(lowest: int, decided: Sequence[RecordedStep]) -> bool:
     """Whether so many tokens' mean is what was recorded: a journal names its judge, which may be another one today."""
     for step in decided:
-        spots = sorted(spot.base_logprob for spot in step.spots or [])[:lowest]
-        if spots and step.score is not None and abs(fmean(spots) - step.score) > _NEAR:
+        spots = [spot.base_logprob for spot in step.spots or []]
+        if spots and step.score is not None and abs(likelihood_score(spots, lowest) - step.score) > _NEAR:
             return False
     return True
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from specreason_graph.use.page.recorded import Recorded, RecordedStep
 
 Worker = Literal["draft", "judge", "base"]
+NODES: dict[Worker, str] = {"draft": "draft_step", "judge": "judge", "base": "regenerate"}
+"""Whose seconds of a step are whose; in the order they come."""
 _TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -94,17 +96,16 @@ def _work(step: RecordedStep) -> Iterator[Bar]:
 
 def _waited(step: RecordedStep) -> Iterator[Bar]:
     """A stream's step is waited for as long as its node says, up to its end; a judge's request from its beginning."""
-    nodes = {"draft": "draft_step", "judge": "judge", "base": "regenerate"}
     for bar in _work(step):
         if bar.fate != "thrown away":
-            took = step.seconds.get(nodes[bar.role], 0.0)
+            took = step.seconds.get(NODES[bar.role], 0.0)
             yield bar.model_copy(update={"began": max(bar.began, bar.ended - took)})
 
 
 def _in_a_row(steps: Sequence[RecordedStep]) -> Iterator[Bar]:
     now = 0.0
     for step in steps:
-        for role, node in (("draft", "draft_step"), ("judge", "judge"), ("base", "regenerate")):
+        for role, node in NODES.items():
             took = step.seconds.get(node, 0.0)
             if took > 0:
                 fate = "judged" if role == "judge" else "kept" if role == step.source else "rejected"
