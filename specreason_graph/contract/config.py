@@ -41,12 +41,13 @@ class EndpointConfig(BaseModel):
     timeout: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="Seconds to wait for the server's next bytes"
     )
-    patience: float = Field(
-        default=10.0,
+    patience: float | None = Field(
+        default=None,
         ge=0,
         allow_inf_nan=False,
         description="Seconds in which a request is tried again where the server is busy (408, 429, 503), its gateway "
-        "does not reach it (502, 504) or connections drop; a `Retry-After` is waited for within them; 0 tries once",
+        "does not reach it (502, 504) or connections drop; a `Retry-After` is waited for within them; 0 tries once; "
+        "None is 10 for base, and 2 for a draft, without which base goes on",
     )
     connections: int = Field(
         default=256, ge=4, description="Connections to a server at most; further requests wait for one"
@@ -126,8 +127,11 @@ class Environment(BaseSettings):
     timeout: float = Field(
         default=600.0, gt=0, allow_inf_nan=False, description="Seconds to wait for a server's next bytes"
     )
-    patience: float = Field(
-        default=10.0, ge=0, allow_inf_nan=False, description="Seconds in which a request is tried again"
+    patience: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds in which a request is tried again; None is 10 for base and 2 for the draft",
     )
     dialect: Dialect = Field(default="vllm", description="What both servers are")
     preset: str | None = Field(default=None, description="Preset of the pair")

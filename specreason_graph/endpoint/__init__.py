@@ -6,11 +6,10 @@ from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.protocol import Endpoint
 from specreason_graph.endpoint.replicas import Replicas
 from specreason_graph.endpoint.resumed import Resumed
+from specreason_graph.endpoint.retries import patience_with
 from specreason_graph.endpoint.vllm import VllmEndpoint
 
-_WITH_OTHERS = (
-    1.0  # seconds of patience with a server where others can take the request: its prefix cache is worth some
-)
+_WITH_OTHERS = 1.0  # seconds where other servers can take the request: this one's prefix cache is worth some
 
 __all__ = ["Endpoint", "connect"]
 
@@ -29,7 +28,8 @@ def connect(role: str, config: EndpointConfig, heard: Heard | None = None) -> En
 
     if not config.replicas:
         return Resumed(client(config))
-    changes = {"patience": min(config.patience, _WITH_OTHERS)}
+    patience = patience_with(role, config)
+    changes = {"patience": min(patience, _WITH_OTHERS)}
     urls = (config.base_url, *config.replicas)
     servers = [client(config.model_copy(update={**changes, "base_url": url})) for url in urls]
-    return Resumed(Replicas(servers, config.patience))
+    return Resumed(Replicas(servers, patience))

@@ -29,7 +29,7 @@ from specreason_graph.endpoint.breaker import Breaker
 from specreason_graph.endpoint.failures import Failures
 from specreason_graph.endpoint.ids import encoded
 from specreason_graph.endpoint.load import ASKS, Heard, waiting
-from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, retrying
+from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, patience_with, retrying
 
 _UNKNOWN = 1.0  # seconds in which a server is tried again that has never answered: its address may be wrong
 
@@ -47,6 +47,7 @@ class Http:
         self._heard = heard
         self.name = f"{role} endpoint {URL(config.base_url).with_user(None)}"
         self._config = config
+        self._most_patience = patience_with(role, config)
         self._run: dict[str, str] = {} if heard is None else {**ASKS}
         self._sessions = sessions.Sessions(config)
         self._failures = Failures(self.name, config)
@@ -123,7 +124,7 @@ class Http:
 
     def _patience(self) -> float:
         known = self._breaker.answered_at is not None
-        return self._config.patience if known else min(self._config.patience, _UNKNOWN)
+        return self._most_patience if known else min(self._most_patience, _UNKNOWN)
 
     def _is_worth_a_try(self, error: BaseException) -> bool:
         return is_passing(error) and self._breaker.is_closed
@@ -135,7 +136,8 @@ class Http:
         body: Mapping[str, Any] | None,
         read: Callable[[aiohttp.ClientResponse], Awaitable[_Answer]],
     ) -> _Answer:
-        async with self._failures.translated(), await self._send(method, path, body) as response:
+        client = await self._admitted()
+        async with self._failures.translated(), await self._send(client, method, path, body) as response:
             async with asyncio.timeout(self._config.timeout):  # bytes may drip for ever
                 return await read(response)
 
@@ -150,7 +152,8 @@ class Http:
         return stream, event
 
     async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        async with self._failures.translated(), await self._send("POST", path, body) as response:
+        client = await self._admitted()
+        async with self._failures.translated(), await self._send(client, "POST", path, body) as response:
             if response.content_type != "text/event-stream":
                 raise self.malformed(f"answered {response.content_type}, not a stream of events")
             came = time.monotonic()
@@ -163,10 +166,16 @@ class Http:
                 elif time.monotonic() > came + self._config.timeout:  # comments can keep a stream alive for ever
                     raise TimeoutError
 
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+    async def _admitted(self) -> aiohttp.ClientSession:
+        """What to send a request with; one that the breaker keeps back is told to nobody: nothing failed anew."""
         client = (await self._sessions.here()).client
         if self._breaker.enter(sessions.CONNECT):
             await self._look(client)
+        return client
+
+    async def _send(
+        self, client: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> aiohttp.ClientResponse:
         data = None if body is None else encoded(body)
         response = await client.request(method, self._config.base_url + path, data=data, headers=self._run)
         if response.status not in GONE:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import (
     EndpointError,
     EndpointFailed,
@@ -27,9 +28,17 @@ BUSY = frozenset({408, 429, 503})
 GONE = frozenset({502, 504})
 """Statuses of a gateway that does not reach the server behind it."""
 
+_PATIENCE, _WITH_DRAFT = 10.0, 2.0  # seconds; what a draft does not write, base can
 _TRIES = 8
 _BACKOFF = wait_random_exponential(multiplier=0.25, max=4.0)  # seconds, drawn from nothing up to twice as many a try
 _APART = 0.25  # seconds; who was sent away together does not come back together
+
+
+def patience_with(role: str, config: EndpointConfig) -> float:
+    """Seconds in which a request to a server is tried again: as many as were set, or as its role makes sense of."""
+    if config.patience is not None:
+        return config.patience
+    return _WITH_DRAFT if role == "draft" else _PATIENCE
 
 
 def is_passing(error: BaseException) -> bool:

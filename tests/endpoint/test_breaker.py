@@ -10,9 +10,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from specreason_graph.contract.config import EndpointConfig
-from specreason_graph.contract.errors import EndpointBusy, EndpointFailed, EndpointTimeout, EndpointUnreachable
+from specreason_graph.contract.errors import (
+    EndpointBusy,
+    EndpointError,
+    EndpointFailed,
+    EndpointTimeout,
+    EndpointUnreachable,
+)
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.breaker import Breaker
+from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 
 from .contract import collected
@@ -51,6 +58,17 @@ async def test_a_server_that_hangs_costs_one_timeout(server: ScriptedServer, end
     assert time.monotonic() - began < 0.2
     assert len(server.completions) == 1
     assert 25 < (failed.value.retry_after or 0) <= 30
+
+
+async def test_what_is_kept_back_is_told_to_nobody(server: ScriptedServer, endpoint: Endpoint) -> None:
+    """Guards logs and counts of faults: nothing was sent, so nothing failed anew."""
+    told: list[EndpointError] = []
+    told_failures.set(told.append)
+    server.fail(Fault("hang"), times=None)
+    for _ in range(10):
+        with pytest.raises(EndpointTimeout):
+            await endpoint.read([PROMPT])
+    assert len(told) == 1
 
 
 async def test_one_request_looks_and_then_all_are_answered(

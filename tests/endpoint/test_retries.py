@@ -23,7 +23,7 @@ from specreason_graph.contract.errors import (
 )
 from specreason_graph.endpoint import Endpoint, connect
 from specreason_graph.endpoint.http import Http
-from specreason_graph.endpoint.retries import asked_to_wait
+from specreason_graph.endpoint.retries import asked_to_wait, patience_with
 from specreason_graph.testing import Fault, Script, ScriptedServer
 
 from .contract import collected
@@ -199,6 +199,13 @@ async def test_bytes_that_drip_for_ever_are_silence(streams: bool) -> None:
         with pytest.raises(EndpointTimeout):
             await (anext(http.events("/", {})) if streams else http.post("/", {}))
         await http.aclose()
+
+
+def test_less_is_waited_for_a_draft_whose_steps_base_can_write() -> None:
+    server = EndpointConfig(base_url="http://a")
+    assert patience_with("draft", server) < patience_with("base", server)
+    own = server.model_copy(update={"patience": 7.0})
+    assert patience_with("draft", own) == patience_with("base", own) == 7.0
 
 
 def test_the_environment_sets_the_patience_of_both(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,8 +68,8 @@ async def test_each_step_without_a_draft_is_told() -> None:
 @pytest.mark.parametrize("tokenizer", ["a", "b"])
 async def test_a_draft_that_comes_back_drafts_again(tokenizer: TokenizerName, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind the steps that base wrote meanwhile, in its own tokens."""
-    monkeypatch.setattr("specreason_graph.endpoint.breaker._FIRST", 0.02)
-    monkeypatch.setattr("specreason_graph.endpoint.breaker._LONGEST", 0.02)
+    monkeypatch.setattr("specreason_graph.endpoint.breaker._FIRST", 0.0)  # each step looks
+    monkeypatch.setattr("specreason_graph.endpoint.breaker._LONGEST", 0.0)
     async with running(server("draft", tokenizer), look_ahead=False) as (servers, graph):
         found: dict[str, Any] = {}
         async for update in graph.astream(QUESTION, stream_mode="updates"):
