@@ -53,6 +53,11 @@ class Overlap:
             await self.drop(role)
         return step
 
+    def text(self, role: Role) -> str:
+        """What there is of a model's next step."""
+        stream = self._streams.get(role)
+        return "" if stream is None else stream.text
+
     async def drop(self, *roles: Role) -> None:
         """Stop what these models are writing; what nobody took of it is discarded, and paid for."""
         held = {role: self._streams.pop(role) for role in roles or tuple(self._streams) if role in self._streams}

@@ -85,6 +85,11 @@ class Stream:
         """Whether another step can come of it."""
         return bool(self._steps.whole) or not self._over
 
+    @property
+    def text(self) -> str:
+        """What there is of the next step."""
+        return (self._steps.whole[0] if self._steps.whole else self._steps.open).text
+
     async def step(self, bounds: Bounds) -> tuple[WrittenStep, list[Usage]]:
         """Take the next step, and what it cost; one that reaches a bound is cut there, and with it the stream.
 

@@ -16,6 +16,7 @@ from specreason_graph.judging.evidence import DraftedToken, as_base_reads
 from specreason_graph.loop.bounds import longest_step, room, step_bounds
 from specreason_graph.loop.repetition import RECENT, goes_in_circles
 from specreason_graph.loop.run import Run
+from specreason_graph.loop.watched import tell
 
 
 async def begin(run: Run, role: Role) -> None:
@@ -37,6 +38,7 @@ async def hedge(run: Run) -> None:
 async def next_step(run: Run, role: Role) -> WrittenStep:
     """A model's next step: up to a step boundary, the end of the reasoning, or the step's bounds."""
     await begin(run, role)
+    tell(role, len(run.steps), lambda: run.overlap.text(role))
     return await run.overlap.step(role, step_bounds(run))
 
 

@@ -15,6 +15,7 @@ from specreason_graph.generation.ledger import Opening
 from specreason_graph.generation.passage import Bounds, Closer, Passage, collect
 from specreason_graph.loop.reached import is_gone
 from specreason_graph.loop.run import Run
+from specreason_graph.loop.watched import tell
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Writing:
         bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
+        tell(self.role, None, lambda: self.text + passage.text)
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
         sampling = self.run.sampling("finalize", self._requests)

@@ -7,20 +7,16 @@ from math import ceil, floor, log10
 
 from pydantic import BaseModel
 
+from specreason_graph.use.page.model import Scale
+
 _APART = 9.0  # percent of a chart's width that a number takes on a phone
 
 
-class Axis(BaseModel):
-    """From where to where, and where its marks are."""
+class Axis(Scale):
+    """A scale with a name and marks."""
 
     name: str
-    low: float
-    high: float
     unit: str = ""
-
-    def place(self, value: float) -> float:
-        """Where a value is, in percent from the low end."""
-        return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))), 2)
 
     @property
     def ticks(self) -> list[tuple[float, str]]:

@@ -7,17 +7,18 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Literal
+from typing import Any, Literal
 
 from specreason_graph.contract.state import SpecReasonState
 from specreason_graph.loop.report import Report, report
+from specreason_graph.loop.watched import BeingWritten
 
 Status = Literal["running", "answered", "stopped"]
 """`stopped`: it failed, or its client left."""
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenRun:
     """One run."""
 
     key: str
@@ -27,8 +28,9 @@ class Seen:
     begun: float = field(default_factory=time.time)
     status: Status = "running"
     version: int = 0
-    """Counts what has changed."""
+    """Counts what nodes have changed."""
     _state: SpecReasonState | None = None
+    _writing: BeingWritten | None = None
 
     def told(self, state: SpecReasonState) -> None:
         """A node has ended; states are never changed, so this one may be kept."""
@@ -38,16 +40,32 @@ class Seen:
     def ended(self, *, answered: bool) -> None:
         """Nothing more comes."""
         self.status = "answered" if answered else "stopped"
+        self._writing = None  # it holds the whole run
         self.version += 1
+
+    def writes(self, text: BeingWritten) -> None:
+        """A model writes a text, which is read when somebody looks."""
+        self._writing = text
 
     def report(self) -> Report:
         """As far as it has come."""
         return report(self._state or SpecReasonState(messages=[]))
 
-    def pending(self) -> dict[str, str] | None:
-        """The text that the draft wrote for the next step, and what it waits for."""
-        pending = self._state.get("specreason_pending") if self._state and self.status == "running" else None
-        return pending and {"text": pending["drafted"]["text"], "status": pending["status"]}
+    def so_far(self) -> dict[str, Any]:
+        """The report, and what the models wrote for the next step; or as much of the answer as there is."""
+        found, pending = self.report(), list[dict[str, str]]()
+        if self.status != "running":
+            return {**found, "pending": pending}
+        waits = self._state.get("specreason_pending") if self._state else None
+        if waits is not None:
+            pending.append({"role": "draft", "text": waits["drafted"]["text"], "status": waits["status"]})
+        if self._writing is not None:
+            role, step, text = self._writing
+            if step is None:
+                found["answer"] = found["answer"] or text()
+            elif step == len(found["steps"]) and not (waits and role == "draft"):  # else it is written already
+                pending.append({"role": role, "text": text(), "status": "writing"})
+        return {**found, "pending": pending}
 
 
 class SeenRuns:
@@ -55,22 +73,22 @@ class SeenRuns:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._runs: OrderedDict[str, Seen] = OrderedDict()
+        self._runs: OrderedDict[str, SeenRun] = OrderedDict()
 
-    def begin(self, key: str, pair: str) -> Seen:
+    def begin(self, key: str, pair: str) -> SeenRun:
         """One that begins now."""
-        run = Seen(key, pair)
+        run = SeenRun(key, pair)
         self._runs[run.id] = run
         while len(self._runs) > self._most:
             over = (id for id, run in self._runs.items() if run.status != "running")
             del self._runs[next(over, next(iter(self._runs)))]
         return run
 
-    def of(self, key: str) -> Iterator[Seen]:
+    def of(self, key: str) -> Iterator[SeenRun]:
         """Those of a key, the last begun first."""
         return (run for run in reversed(self._runs.values()) if run.key == key)
 
-    def get(self, key: str, id: str) -> Seen | None:
+    def get(self, key: str, id: str) -> SeenRun | None:
         """One of a key's; None where it has none of this id."""
         run = self._runs.get(id)
         return run if run is not None and run.key == key else None

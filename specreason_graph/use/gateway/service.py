@@ -17,6 +17,7 @@ from specreason_graph.contract.settings import Settings
 from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.judging.policy import FittedPolicy
 from specreason_graph.loop.reached import cards
+from specreason_graph.loop.watched import told_writing
 from specreason_graph.models.conversation import REASONING, last_question
 from specreason_graph.models.pair import Pair
 from specreason_graph.use.chat_model import ChatSpecReason
@@ -172,6 +173,7 @@ class Gateway:
         seen = None if self.seen is None else self.seen.begin(account.key or "", settings.pair)
         if seen is not None:
             told_states.set(seen.told)
+            told_writing.set(seen.writes)
         answered = False
         try:
             yield

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from specreason_graph.loop.report import acceptance
 from specreason_graph.use.gateway.refusal import Refusal
-from specreason_graph.use.gateway.seen import Seen, SeenRuns, Status
+from specreason_graph.use.gateway.seen import SeenRun, SeenRuns, Status
 from specreason_graph.use.page.build import run_page
 from specreason_graph.use.page.render import html, runs_html
 from specreason_graph.use.page.text import shown
@@ -68,7 +68,9 @@ async def _list(request: Request, runs: Runs, key: Key) -> Response:
 @routes.get("/runs/{id}")
 async def _page(request: Request, id: str, runs: Runs, key: Key) -> Response:
     run = _own(runs, key, id)
-    return await _fresh(request, str(run.version), lambda: _page_of(run))
+    record = run.so_far()  # here: what it reads is being written in this thread
+    written = sum(len(it["text"]) for it in record["pending"]) + len(record["answer"] or "")
+    return await _fresh(request, f"{run.version}-{written}", lambda: _page_of(run.status, record))
 
 
 @routes.get("/runs/{id}/record")
@@ -77,14 +79,14 @@ async def _record(id: str, runs: Runs, key: Key) -> Response:
     return JSONResponse(_own(runs, key, id).report(), headers=_HEADERS)
 
 
-def _own(runs: SeenRuns, key: str, id: str) -> Seen:
+def _own(runs: SeenRuns, key: str, id: str) -> SeenRun:
     run = runs.get(key, id)
     if run is None:
         raise Refusal(404, "run: your key has none of this id, or has had it long ago", code="not_found")
     return run
 
 
-def _row(run: Seen) -> Row:
+def _row(run: SeenRun) -> Row:
     found = run.report()
     accepted, judged = acceptance(found["steps"])
     question = shown(" ".join(found["question"][:120].split())) or "(nothing is known yet)"
@@ -100,9 +102,9 @@ def _row(run: Seen) -> Row:
     )
 
 
-def _page_of(run: Seen) -> str:
-    goes_on = run.status == "running"
-    page = run_page({**run.report(), "pending": run.pending()}, run.status, goes_on=goes_on)
+def _page_of(status: Status, record: Mapping[str, Any]) -> str:
+    goes_on = status == "running"
+    page = run_page(record, status, goes_on=goes_on)
     return runs_html([page], page.title, live=goes_on)
 
 

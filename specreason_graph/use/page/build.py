@@ -9,7 +9,7 @@ from specreason_graph.contract.errors import checked
 from specreason_graph.contract.state import Ended, GateReason, RejectReason, Step
 from specreason_graph.loop.report import acceptance, draft_share
 from specreason_graph.use.page.differences import Piece, versions
-from specreason_graph.use.page.judging import judging_of
+from specreason_graph.use.page.judging import how_judged
 from specreason_graph.use.page.model import Asked, Drafted, PageStep, PendingStep, RoleTokens, RunPage, Scale
 from specreason_graph.use.page.recorded import Recorded, RecordedSpot, RecordedStep
 from specreason_graph.use.page.text import shortened, shown
@@ -57,9 +57,9 @@ def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = Fals
         },
         scale=_scale(run.steps),
         steps=[_step(step) for step in run.steps],
-        pending=run.pending and PendingStep(text=run.pending.text.strip("\n"), waits_for=WAITS[run.pending.status]),
+        pending=[PendingStep(role=it.role, text=it.text.strip("\n"), waits_for=WAITS[it.status]) for it in run.pending],
         times=times_of(run),
-        judging=judging_of(run),
+        judging=how_judged(run),
     )
 
 

@@ -23,6 +23,7 @@ AT_SIGHT = ("empty", "loop", "call", "unusable")
 """Reasons of rejects that no policy decided, and no threshold changes."""
 _DIGITS = 6
 _NEAR = 1e-3
+_USUAL = {1: -2.0, 3: -1.6}  # thresholds by how many tokens are averaged: both kept base's accuracy, docs/judges.md
 _LOWEST = -12.0  # log-probability where a slider ends; below it a token is just as unlikely
 
 
@@ -71,7 +72,7 @@ class Judging(BaseModel):
     steps: list[Judged]
 
 
-def judging_of(run: Recorded) -> Judging | None:
+def how_judged(run: Recorded) -> Judging | None:
     """How the run's steps can be judged again; None where none was judged, or the record does not say how."""
     judged = [step for step in run.steps if step.accepted is not None]
     decided = [step for step in judged if not _fixed(step)]
@@ -132,8 +133,7 @@ def _others(run: Recorded, own: Choice, decided: Sequence[RecordedStep]) -> list
         usual = own.threshold if own.kind == "labels" else 0.75 * (len(judge.labels) - 1)
         found += [_by_labels(judge, method, usual) for method in get_args(ScoreMethod)]
     if all(step.spots for step in steps):
-        usual = own.threshold if own.kind == "likelihood" else -2.0
-        found += [_by_likelihood(lowest, usual, steps) for lowest in (1, 3)]
+        found += [_by_likelihood(lowest, usual, steps) for lowest, usual in _USUAL.items()]
     return [choice for choice in found if choice.name != own.name]
 
 

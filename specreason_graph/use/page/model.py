@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Source
 from specreason_graph.use.page.differences import Piece
 from specreason_graph.use.page.judging import Judging
@@ -59,19 +60,20 @@ class PageStep(BaseModel):
 
 
 class Scale(BaseModel):
-    """From where to where scores are drawn."""
+    """From where to where values are drawn."""
 
     low: float
     high: float
 
     def place(self, value: float) -> float:
         """Where a value is on it, in percent."""
-        return round(100 * min(1.0, max(0.0, (value - self.low) / ((self.high - self.low) or 1.0))), 1)
+        return round(100 * min(1.0, max(0.0, (value - self.low) / ((self.high - self.low) or 1.0))), 2)
 
 
 class PendingStep(BaseModel):
-    """What the draft wrote for the next step, of a run that goes on."""
+    """What one model wrote for the next step, of a run that goes on."""
 
+    role: Role
     text: str
     waits_for: str
     """In words."""
@@ -105,6 +107,6 @@ class RunPage(BaseModel):
     tokens: dict[str, RoleTokens]
     scale: Scale
     steps: list[PageStep]
-    pending: PendingStep | None
+    pending: list[PendingStep]
     times: Times | None
     judging: Judging | None

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt
 
-from specreason_graph.contract.settings import ScoreMethod
+from specreason_graph.contract.settings import Role, ScoreMethod
 from specreason_graph.contract.state import Source
+from specreason_graph.use.page.words import PendingStatus
 
 
 class _Read(BaseModel):
@@ -71,10 +72,11 @@ class RecordedStep(_Read):
 
 
 class RecordedPending(_Read):
-    """What waits to be judged, or to be written by base instead."""
+    """A text for the next step: a draft that waits to be judged, or for base's; or one that is being written."""
 
+    role: Role
     text: str
-    status: Literal["drafted", "unsure", "rejected"]
+    status: PendingStatus
 
 
 class RecordedUsage(_Read):
@@ -124,5 +126,5 @@ class Recorded(_Read):
     models: dict[str, str] = Field(default_factory=dict)
     judge: RecordedJudge | None = None
     policy: RecordedPolicy | None = None
-    pending: RecordedPending | None = None
+    pending: list[RecordedPending] = Field(default_factory=list)
     """Of a run that goes on."""

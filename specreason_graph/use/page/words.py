@@ -29,12 +29,15 @@ ENDINGS: dict[Ended, str] = {
     "context": "the context was full",
 }
 """Why the reasoning ended."""
-WAITS: dict[Literal["drafted", "unsure", "rejected"], str] = {
+PendingStatus = Literal["drafted", "unsure", "rejected", "writing"]
+"""Of a text for the next step."""
+WAITS: dict[PendingStatus, str] = {
     "drafted": "being judged",
     "unsure": "a person is asked",
-    "rejected": "rejected, base is writing",
+    "rejected": "rejected",
+    "writing": "being written",
 }
-"""What a drafted step waits for."""
+"""What such a text waits for."""
 TURNS: dict[GateReason, str] = {
     "settings": "base's turn",
     "idle": "base's turn",

@@ -114,6 +114,28 @@ async def test_a_drafted_step_is_shown_while_it_waits() -> None:
         assert "being judged" not in (await http.get(f"/runs/{run.id}")).text
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_being_written_grows(stream: bool) -> None:
+    """Guards long steps and answers: who follows a run sees each token, and reads nothing twice."""
+    seen: dict[str, list[str]] = {"draft": [], "base": [], "answer": []}
+    async with served(slow(BASE, 0.02), slow(DRAFT, 0.02, role="draft"), seen=10) as it, it.http as http:
+        assert it.gateway.seen is not None
+        asked = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=stream)))
+        while not asked.done():
+            await asyncio.sleep(0.02)
+            for run in it.gateway.seen.of("tester"):
+                found = run.so_far()
+                assert [it["text"] for it in found["pending"]] == list({it["text"]: 0 for it in found["pending"]})
+                for text in (text for text in found["pending"] if text["status"] == "writing"):
+                    seen[text["role"]].append(text["text"])
+                seen["answer"].append(found["answer"] or "")
+        await asked
+        [run] = it.gateway.seen.of("tester")
+        assert run.so_far() == {**run.report(), "pending": []}
+    assert all(len(set(texts)) > 3 for texts in seen.values())
+    assert [text for text in seen["answer"] if not "There are 12 legs.".startswith(text)] == []
+
+
 def test_old_runs_make_room_and_those_that_go_on_stay() -> None:
     seen = SeenRuns(2)
     first, second = seen.begin("a", "default"), seen.begin("a", "default")

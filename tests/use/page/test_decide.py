@@ -16,7 +16,7 @@ from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import Policy, ScoreThreshold, as_json
 from specreason_graph.judging.scoring import Decision
 from specreason_graph.models.presets import Judge
-from specreason_graph.use.page.judging import Judging, judging_of
+from specreason_graph.use.page.judging import Judging, how_judged
 from specreason_graph.use.page.recorded import Recorded
 
 DECIDE = (files("specreason_graph.use.page") / "templates" / "decide.js").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def scored(steps: list[Step], policy: Policy) -> list[Step]:
 
 def of_record(steps: list[Step], judge: Judge, policy: dict[str, Any]) -> Judging:
     record = {"answer": None, "ended": None, "steps": steps, "judge": judge.model_dump(), "policy": policy}
-    judging = judging_of(Recorded.model_validate(record))
+    judging = how_judged(Recorded.model_validate(record))
     assert judging is not None
     return judging
 
