@@ -84,5 +84,6 @@ class Breaker:
         if doubtful:
             self._until = 0.0
             return
-        self._pause = max(at_least, min(max(_FIRST, 2 * self._pause), _LONGEST))
+        # What a gateway says of the time until its server is back is its own guess, and a look costs little.
+        self._pause = max(min(at_least, SILENCE), min(max(_FIRST, 2 * self._pause), _LONGEST))
         self._until = time.monotonic() + self._pause

@@ -91,7 +91,8 @@ class Http:
 
     def malformed(self, what: str) -> MalformedResponse:
         """The error for an answer that is not of the promised shape."""
-        return MalformedResponse(f"{self.name}: {what}; is its dialect ({self._config.dialect}) right?")
+        said = self._failures.redacted(what)  # it may quote the answer
+        return MalformedResponse(f"{self.name}: {said}; is its dialect ({self._config.dialect}) right?")
 
     @contextmanager
     def shape(self, path: str) -> Iterator[None]:
@@ -217,9 +218,8 @@ class Http:
         except (ValueError, RecursionError):
             if raw.lstrip()[:1] in (b"{", b"[") and raw.rstrip()[-1:] not in (b"}", b"]"):
                 raise TruncatedResponse(f"{self.name}: the answer broke off inside its JSON") from None
-            raise self.malformed(
-                f"answered {self._failures.redacted(raw[:80].decode(errors='replace'))!r}, not JSON"
-            ) from None
+            said = self._failures.redacted(raw.decode(errors="replace"))  # before it is cut: half a key is one as well
+            raise self.malformed(f"answered {said[:80]!r}, not JSON") from None
 
     async def _line(self, response: aiohttp.ClientResponse) -> bytes:
         try:
@@ -228,7 +228,7 @@ class Http:
             raise self.malformed("an event is longer than 2 MiB") from None
 
     def _event(self, line: bytes) -> dict[str, Any] | None:
-        if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
+        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
             return None
         try:
             event = json.loads(line[5:])

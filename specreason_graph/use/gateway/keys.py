@@ -69,7 +69,7 @@ def _version(file: Path) -> object:
         found = os.stat(file)
     except OSError as error:
         return error.errno
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino  # of rights, only the first tells
 
 
 def _read(file: Path) -> dict[bytes, str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from aiohttp import web
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Pace, Record, Script, ScriptedPair, ScriptedServer, scripted_pair
 from specreason_graph.use.gateway import Gateway, Keys, Limits, create_app, opened
 from specreason_graph.use.gateway.server import Server, listening
 
@@ -82,6 +83,19 @@ def slow(script: Script, seconds_per_token: float = 0.02, *, role: str = "base",
     return ScriptedServer(script, template="think", model=f"scripted-{role}", pace=pace, **options)
 
 
+class Held(ScriptedServer):
+    """Answers no completion before it is told to: what happens meanwhile depends on no clock."""
+
+    def __init__(self, script: Script, *, role: str = "base") -> None:
+        super().__init__(script, template="think", model=f"scripted-{role}")
+        self.go = asyncio.Event()
+
+    async def _answer(self, http: web.Request, record: Record) -> web.StreamResponse:
+        if record.path == "/v1/completions":
+            await self.go.wait()
+        return await super()._answer(http, record)
+
+
 class Quiet(Server):
     """Leaves the signals of the tests' own process alone."""
 
@@ -120,7 +134,7 @@ async def served(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that happens by itself, five seconds at most."""
-    async with asyncio.timeout(5):
+    """Wait for something that happens by itself, half a minute at most."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
