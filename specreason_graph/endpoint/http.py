@@ -33,6 +33,8 @@ from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, p
 
 _UNKNOWN = 1.0  # seconds in which a server is tried again that has never answered: its address may be wrong
 
+_SILENT = 0.9  # of a timeout in a stream: what was answered before, as look-ups of its last token, tells nothing of it
+
 _Answer = TypeVar("_Answer")
 
 
@@ -82,7 +84,7 @@ class Http:
                     try:
                         event = await anext(stream, None)
                     except EndpointTimeout as error:
-                        self._breaker.lost(error, time.monotonic() - self._config.timeout, doubtful=True)
+                        self._breaker.lost(error, time.monotonic() - _SILENT * self._config.timeout, doubtful=True)
                         raise
 
     async def aclose(self) -> None:
@@ -209,7 +211,6 @@ class Http:
             self._breaker.answered()
         else:
             self._breaker.still_lost()
-            self._breaker.enter(sessions.CONNECT)
 
     async def _json(self, response: aiohttp.ClientResponse) -> Any:
         raw = await response.read()

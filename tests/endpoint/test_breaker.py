@@ -65,6 +65,18 @@ async def test_a_server_that_hangs_costs_one_timeout(server: ScriptedServer, end
     assert 10 < (failed.value.retry_after or 0) <= 30
 
 
+async def test_silence_in_a_stream_is_looked_at_before_anybody_waits_as_long_again(
+    server: ScriptedServer, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards the rest of that very generation: a look takes ten seconds at most, a timeout minutes."""
+    monkeypatch.setattr("specreason_graph.endpoint.sessions.CONNECT", 0.2)
+    server.fail(Fault("hang", after=1))
+    server.fail(Fault("hang"), path="/v1/models", times=None)
+    with pytest.raises(EndpointTimeout, match="it is left alone"):
+        await collected(endpoint, PROMPT)
+    assert len(server.completions) == 1
+
+
 async def test_what_is_kept_back_is_told_to_nobody(server: ScriptedServer, endpoint: Endpoint) -> None:
     """Guards logs and counts of faults: nothing was sent, so nothing failed anew."""
     told: list[EndpointError] = []
@@ -190,3 +202,21 @@ def test_who_looks_in_a_loop_that_ends_does_not_keep_others_out_for_ever(monkeyp
     assert breaker.enter(10.0)
     breaker.answered()
     assert not breaker.enter(10.0)
+
+
+def test_who_looked_in_vain_fails_at_once_and_the_next_look_comes_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards busy machines: where the pause was over before anybody came to say so, it became a look's ten seconds."""
+    now = [1000.0]
+
+    def late() -> float:
+        now[0] += 5.0
+        return now[0]
+
+    monkeypatch.setattr("specreason_graph.endpoint.breaker.time.monotonic", late)
+    breaker = Breaker()
+    breaker.lost(EndpointUnreachable("gone"), now[0])
+    for _ in range(3):
+        assert breaker.enter(3600.0)
+        with pytest.raises(EndpointUnreachable, match=r"tried again in \d+\.0 s"):
+            breaker.still_lost()
+        now[0] += 10.0

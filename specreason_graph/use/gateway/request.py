@@ -113,6 +113,17 @@ class ChatRequest(Sparse):
     def _results_behind_calls(cls, messages: list[Message]) -> list[Message]:
         return check_order(messages)
 
+    @field_validator("specreason")
+    @classmethod
+    def _of_a_size(cls, chosen: dict[str, Any]) -> dict[str, Any]:
+        """What is bounded under OpenAI's names is so under ours."""
+        tools = chosen["tools"] if isinstance(chosen.get("tools"), list) else []
+        if len(tools) > _MOST_TOOLS:
+            raise ValueError(f"tools: there may be {_MOST_TOOLS} at most")
+        for schema in (chosen.get("answer_schema"), *tools):
+            _check_size(schema)
+        return chosen
+
     @field_validator("tool_choice", mode="before")
     @classmethod
     def _its_name(cls, choice: Any) -> str:
@@ -189,6 +200,6 @@ def read(body: bytes) -> ChatRequest:
         raise malformed(error) from None
 
 
-def _check_size(schema: dict[str, Any] | None) -> None:
+def _check_size(schema: Any) -> None:
     if schema is not None and len(json.dumps(schema)) > _LARGEST_SCHEMA:
         raise ValueError(f"a schema has {_LARGEST_SCHEMA} characters at most")

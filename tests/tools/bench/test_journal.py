@@ -172,7 +172,7 @@ def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, path: str)
 @pytest.mark.parametrize(
     "content",
     [
-        b'{"settings',
+        b'{"settings": {"other',
         b"some text\n",
         b'["a list"]\n',
         b'{"problem": "a", "answer": "1"}\n',
@@ -184,7 +184,7 @@ def test_what_is_no_journal_is_told_and_kept(tmp_path: Path, content: bytes) -> 
     """Such as a file of problems, named by mistake: nothing is written to it."""
     path = tmp_path / "some.file"
     path.write_bytes(content)
-    for open_it in (read_journal, lambda path: Journal(path, {**SETTINGS, "a": 1})):
+    for open_it in (read_journal, lambda path: Journal(path, SETTINGS)):
         with pytest.raises(ConfigError, match=r"some\.file"):
             open_it(path)
     assert path.read_bytes() == content

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from aiohttp import web
 from openai import AsyncOpenAI
 from pydantic import SecretStr
 
-from specreason_graph.testing import Pace, Record, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
 from specreason_graph.use.gateway import Gateway, Keys, Limits, create_app, opened
 from specreason_graph.use.gateway.server import Server, listening
 
@@ -81,19 +80,6 @@ def slow(script: Script, seconds_per_token: float = 0.02, *, role: str = "base",
     """A server that takes its time, so that something can happen meanwhile."""
     pace = Pace(seconds_per_token=seconds_per_token)
     return ScriptedServer(script, template="think", model=f"scripted-{role}", pace=pace, **options)
-
-
-class Held(ScriptedServer):
-    """Answers no completion before it is told to: what happens meanwhile depends on no clock."""
-
-    def __init__(self, script: Script, *, role: str = "base") -> None:
-        super().__init__(script, template="think", model=f"scripted-{role}")
-        self.go = asyncio.Event()
-
-    async def _answer(self, http: web.Request, record: Record) -> web.StreamResponse:
-        if record.path == "/v1/completions":
-            await self.go.wait()
-        return await super()._answer(http, record)
 
 
 class Quiet(Server):

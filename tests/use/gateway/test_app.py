@@ -13,12 +13,13 @@ import pytest
 from openai import APIStatusError, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import SecretStr
+from serving import Held
 
 from specreason_graph import ConfigError, EndpointConfig, EndpointError, Pair, PairConfig, Settings, create_specreason
 from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 from specreason_graph.use.gateway import Keys, opened
 
-from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, Held, asking, served
+from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, asking, served
 
 
 async def test_a_reply_has_reasoning_answer_usage_and_the_figures_of_its_run() -> None:
@@ -134,7 +135,7 @@ async def test_silence_is_broken_by_comments_that_clients_skip() -> None:
         async with http.stream("POST", "/v1/chat/completions", json=asking(stream=True)) as raw:
             lines = raw.aiter_lines()
             silence = [await anext(lines) for _ in range(6)]
-            base.go.set()
+            base.let_go()
             rest = [line async for line in lines]
         answer = "".join([chunk.choices[0].delta.content or "" async for chunk in await whole])
     assert silence == [": reasoning", ""] * 3

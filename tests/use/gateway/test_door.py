@@ -217,6 +217,10 @@ def test_what_is_much_too_much_is_refused_in_time_that_grows_with_its_length_alo
     assert "at most" in refused(specreason=dict.fromkeys(texts, 1))
     large = {"type": "json_schema", "json_schema": {"schema": {"enum": texts}}}
     assert "120000 characters" in refused(response_format=large)
+    assert "120000 characters" in refused(specreason={"answer_schema": {"enum": texts}})
+    tool = {"type": "function", "function": {"name": "f", "description": "x" * 130_000}}
+    assert "120000 characters" in refused(specreason={"tools": [tool]})
+    assert "128 at most" in refused(specreason={"tools": [{}] * 129})
     assert len(refused(messages=[{"role": "nobody"}] * 50_000)) < 1000
     assert "recursion" in refused_text(b'{"model": "m", "x": ' + b"[" * 100_000)
     calls = [{"id": text, "type": "function", "function": {"name": "f", "arguments": "{}"}} for text in texts[:20_000]]

@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
+from serving import Held
 
 from specreason_graph import ChatSpecReason
 
-from .served import BASE, DRAFT, Held, Served, asking, served, slow, until
+from .served import BASE, DRAFT, Served, asking, served, slow, until
 
 
 async def idle(it: Served) -> None:
@@ -59,7 +60,7 @@ async def test_runs_wait_for_their_turn_and_beyond_the_queue_get_503() -> None:
         third = await http.post("/v1/chat/completions", json=asking())
         assert (third.status_code, third.json()["error"]["code"]) == (503, "overloaded")
         assert int(third.headers["retry-after"]) > 0
-        base.go.set()
+        base.let_go()
         assert (await first).json()["choices"][0]["message"]["content"] == "There are 12 legs."
         assert "There" in (await second).text
         assert (await http.post("/v1/chat/completions", json=asking())).status_code == 200
@@ -74,7 +75,7 @@ async def test_a_client_that_leaves_the_queue_gives_its_place_back() -> None:
         await until(lambda: it.gateway.jobs.waiting)
         second.cancel()
         await until(lambda: not it.gateway.jobs.waiting)
-        base.go.set()
+        base.let_go()
         assert (await first).status_code == 200
 
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from serving import Held
 
 from specreason_graph import ConfigError, EndpointConfig, PairConfig, Settings
 from specreason_graph.contract.errors import (
@@ -30,7 +31,7 @@ from specreason_graph.use.gateway import Ceilings, Keys, opened, readiness
 from specreason_graph.use.gateway.log import JsonLines
 from specreason_graph.use.gateway.refusal import refusal
 
-from .served import BASE, DRAFT, KEY, Held, asking, served, until
+from .served import BASE, DRAFT, KEY, asking, served, until
 
 ASKED = "How many legs have 3 cows?"
 
@@ -93,9 +94,9 @@ async def test_each_way_to_end_has_its_outcome(caplog: pytest.LogCaptureFixture)
         running = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         await http.post("/v1/chat/completions", json=asking())
-        base.go.set()
+        base.let_go()
         await running
-        base.go.clear()
+        base.free = len(base.completions)
         leaving = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         leaving.cancel()

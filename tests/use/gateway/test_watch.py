@@ -16,12 +16,14 @@ from browser import CONTRAST, WIDTHS
 from langchain_core.messages import HumanMessage
 from playwright.async_api import Browser, async_playwright, expect
 from pydantic import SecretStr
+from serving import Held
 
+from specreason_graph.testing import ScriptedServer
 from specreason_graph.use.gateway import Keys
 from specreason_graph.use.gateway.seen import SeenRuns
 from specreason_graph.use.page.build import run_page
 
-from .served import BASE, DRAFT, KEY, Held, asking, served, slow, until
+from .served import BASE, DRAFT, KEY, asking, served, slow, until
 
 OTHER = "another key"
 KEYS = Keys({"tester": SecretStr(KEY), "other": SecretStr(OTHER)})
@@ -116,15 +118,39 @@ async def test_a_drafted_step_is_shown_while_it_waits() -> None:
         assert "being judged" not in (await http.get(f"/runs/{run.id}")).text
 
 
+class Followed:
+    """The pace of whoever looks: a token comes when somebody has looked since the one before."""
+
+    at_once, looks = 1, 0
+
+    def begin(self, uncached: int, sequences: int, *, place: int = 0, ago: float = 0.0) -> Followed:
+        return self
+
+    async def until(self, token: int, *, last: int | None) -> None:
+        before = self.looks
+        while self.looks == before:  # noqa: ASYNC110 - whoever looks waits for nothing
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """Nobody waits."""
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_is_being_written_grows(stream: bool) -> None:
     """Guards long steps and answers: who follows a run sees each token, and reads nothing twice."""
     seen: dict[str, list[str]] = {"draft": [], "base": [], "answer": []}
-    async with served(slow(BASE, 0.02), slow(DRAFT, 0.02, role="draft"), seen=10) as it, it.http as http:
+    pace = Followed()
+    base, draft = (
+        ScriptedServer(script, template="think", model=role, pace=pace)
+        for script, role in ((BASE, "base"), (DRAFT, "draft"))
+    )
+    async with served(base, draft, seen=10) as it, it.http as http:
         assert it.gateway.seen is not None
-        asked = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=stream)))
+        body = asking(stream=stream, specreason={"hedge": False})  # else base's step is written when it is wanted
+        asked = asyncio.create_task(http.post("/v1/chat/completions", json=body))
         while not asked.done():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
+            pace.looks += 1
             for run in it.gateway.seen.of("tester"):
                 found = run.so_far()
                 assert [it["text"] for it in found["pending"]] == list({it["text"]: 0 for it in found["pending"]})
