@@ -119,16 +119,19 @@ async def test_a_drafted_step_is_shown_while_it_waits() -> None:
 
 
 class Followed:
-    """The pace of whoever looks: a token comes when somebody has looked since the one before."""
+    """The pace of whoever looks: a token comes when somebody has looked so often since the one before."""
 
     at_once, looks = 1, 0
+
+    def __init__(self, often: int) -> None:
+        self.often = often
 
     def begin(self, uncached: int, sequences: int, *, place: int = 0, ago: float = 0.0) -> Followed:
         return self
 
     async def until(self, token: int, *, last: int | None) -> None:
         before = self.looks
-        while self.looks == before:  # noqa: ASYNC110 - whoever looks waits for nothing
+        while self.looks < before + self.often:  # noqa: ASYNC110 - whoever looks waits for nothing
             await asyncio.sleep(0.001)
 
     def close(self) -> None:
@@ -139,18 +142,18 @@ class Followed:
 async def test_what_is_being_written_grows(stream: bool) -> None:
     """Guards long steps and answers: who follows a run sees each token, and reads nothing twice."""
     seen: dict[str, list[str]] = {"draft": [], "base": [], "answer": []}
-    pace = Followed()
+    paces = Followed(4), Followed(1)  # so that base has not written its step by the time that it is waited for
     base, draft = (
         ScriptedServer(script, template="think", model=role, pace=pace)
-        for script, role in ((BASE, "base"), (DRAFT, "draft"))
+        for script, role, pace in zip((BASE, DRAFT), ("base", "draft"), paces, strict=True)
     )
     async with served(base, draft, seen=10) as it, it.http as http:
         assert it.gateway.seen is not None
-        body = asking(stream=stream, specreason={"hedge": False})  # else base's step is written when it is wanted
-        asked = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+        asked = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=stream)))
         while not asked.done():
             await asyncio.sleep(0.005)
-            pace.looks += 1
+            for pace in paces:
+                pace.looks += 1
             for run in it.gateway.seen.of("tester"):
                 found = run.so_far()
                 assert [it["text"] for it in found["pending"]] == list({it["text"]: 0 for it in found["pending"]})
