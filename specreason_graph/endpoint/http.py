@@ -27,7 +27,7 @@ from specreason_graph.contract.errors import (
 from specreason_graph.endpoint import sessions
 from specreason_graph.endpoint.breaker import Breaker
 from specreason_graph.endpoint.failures import Failures
-from specreason_graph.endpoint.ids import encoded
+from specreason_graph.endpoint.ids import decoded, encoded
 from specreason_graph.endpoint.load import ASKS, Heard, waiting
 from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, patience_with, retrying
 
@@ -215,7 +215,7 @@ class Http:
     async def _json(self, response: aiohttp.ClientResponse) -> Any:
         raw = await response.read()
         try:
-            return json.loads(raw)
+            return decoded(raw)
         except (ValueError, RecursionError):
             if raw.lstrip()[:1] in (b"{", b"[") and raw.rstrip()[-1:] not in (b"}", b"]"):
                 raise TruncatedResponse(f"{self.name}: the answer broke off inside its JSON") from None
@@ -232,7 +232,7 @@ class Http:
         if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
             return None
         try:
-            event = json.loads(line[5:])
+            event = decoded(line[5:])
         except (ValueError, RecursionError):
             raise TruncatedResponse(f"{self.name}: a stream broke inside an event") from None
         if not isinstance(event, dict):

@@ -81,8 +81,8 @@ class Writing:
         bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
-        before = self.text[self.cued :]
-        tell(self.role, None, lambda: before + passage.text)
+        said = self.text[self.cued :]
+        tell(self.role, None, lambda: said + passage.text)
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
         sampling = self.run.sampling("finalize", self._requests)

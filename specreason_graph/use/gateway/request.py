@@ -148,6 +148,11 @@ class ChatRequest(Sparse):
         if value:
             raise ValueError("this is not served here: a reply is reasoning and an answer, as text; leave it out")
 
+    @property
+    def pieces(self) -> int:
+        """Messages and calls."""
+        return sum(1 + len(message.tool_calls) for message in self.messages)
+
     def chat(self) -> list[BaseMessage]:
         """The conversation."""
         return conversation(self.messages)

@@ -15,7 +15,7 @@ import pytest_asyncio
 from specreason_graph.use.gateway import Limits
 from specreason_graph.use.gateway.messages import Message, check_order
 from specreason_graph.use.gateway.refusal import Refusal
-from specreason_graph.use.gateway.request import read
+from specreason_graph.use.gateway.request import ChatRequest, read
 
 from .served import BASE, DRAFT, KEY, Served, asking, served, slow, until
 from .test_jobs import idle
@@ -240,3 +240,17 @@ async def test_others_are_answered_while_a_large_request_is_read() -> None:
         async with asyncio.timeout(30):
             assert (await http.get("/health")).status_code == 200
         assert (await asked).status_code == 400
+
+
+async def test_more_messages_than_tokens_are_refused_before_any_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards everybody else: a message is the work of many tokens, and 60,000 of them held the loop for seconds."""
+    monkeypatch.setattr(ChatRequest, "chat", None)
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(3000)]
+    results = [{"role": "tool", "tool_call_id": f"c{n}", "content": "x"} for n in range(3000)]
+    async with served() as it, it.http as http:
+        for messages in (
+            [{"role": "user", "content": "x"}] * 5000,
+            [{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": calls}, *results],
+        ):
+            no = await http.post("/v1/chat/completions", json=asking(messages=messages))
+            assert (no.status_code, no.json()["error"]["code"]) == (400, "context_length_exceeded")
