@@ -135,6 +135,17 @@ def test_what_an_operator_sees_is_json_and_keys_come_from_a_file(tmp_path: Path)
     assert "cows" not in err
 
 
+def test_ceilings_of_a_key_that_is_not_there_are_said(tmp_path: Path) -> None:
+    """Guards operators who mistype a name: that key would go without its ceilings, and nobody would know."""
+    (tmp_path / "keys").write_text("batch: sk-1\n")
+    (tmp_path / "ceilings").write_text("[key.batch]\nn = 2\n[key.bacth]\nn = 1\n")
+    options = ["--gateway-keys", str(tmp_path / "keys"), "--ceilings", str(tmp_path / "ceilings")]
+    with serving(BASE, DRAFT) as servers, started(servers, *options, keys_given=True) as (process, _):
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert "ceilings: there is no key called bacth\n" in err
+
+
 def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
     with serving(BASE, DRAFT) as servers, started(servers, SPECREASON_GATEWAY_KEY=" a secret\n") as (process, exports):
         with client(exports, api_key="a secret") as it:
