@@ -30,6 +30,8 @@ class Writing:
     """Tokens that may still be added."""
     text: str = ""
     """What was added behind the reasoning."""
+    cued: int = 0
+    """Characters of that which have it begin, and are no part of the answer."""
     tokens: int = 0
     """That the model has written, thrown away ones included."""
     loops: bool = False
@@ -79,7 +81,8 @@ class Writing:
         bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
-        tell(self.role, None, lambda: self.text + passage.text)
+        said = self.text[self.cued :]
+        tell(self.role, None, lambda: said + passage.text)
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
         sampling = self.run.sampling("finalize", self._requests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,11 @@ _NOBODY = EndpointConfig(base_url="http://127.0.0.1:9")
 _PATIENCE = 30.0  # seconds
 
 
+def shown(name: str) -> str:
+    """A run's name without the user and the password of an address."""
+    return re.sub(r"(?<=://)[^#]*@", "", name)
+
+
 def of_thread(name: str) -> Report:
     """The last run of a thread, `sqlite:FILE#THREAD` or `postgresql://…#THREAD`.
 
@@ -33,7 +39,7 @@ def of_thread(name: str) -> Report:
     """
     address, mark, thread = name.rpartition("#")
     if not mark or not thread:
-        raise ConfigError(f"run: {name} names no thread; put it behind a #, as in sqlite:runs.sqlite#THREAD")
+        raise ConfigError(f"run: {shown(name)} names no thread; put it behind a #, as in sqlite:runs.sqlite#THREAD")
     file = Path(address.removeprefix(SQLITE))
     if address.startswith(SQLITE) and not file.is_file():  # opening it would make one
         raise ConfigError(f"run: there is no file {file}")
@@ -87,7 +93,7 @@ def of_gateway(address: str) -> dict[str, Any]:
     except SpecReasonError:
         raise
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise SpecReasonError(f"run: can't get {address} ({type(error).__name__})") from None
+        raise SpecReasonError(f"run: can't get {shown(address)} ({type(error).__name__})") from None
 
 
 async def _record(address: str, headers: dict[str, str]) -> dict[str, Any]:

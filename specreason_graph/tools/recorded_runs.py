@@ -14,7 +14,7 @@ from specreason_graph.tools.bench.journal import read_journal
 from specreason_graph.tools.bench.judged_by import ABOUT, catalog_of, judging_of
 from specreason_graph.tools.bench.outcome import OURS, parts_of
 from specreason_graph.tools.bench.table import arm_name
-from specreason_graph.tools.kept_runs import GATEWAY, POSTGRES, SQLITE, of_gateway, of_thread
+from specreason_graph.tools.kept_runs import GATEWAY, POSTGRES, SQLITE, of_gateway, of_thread, shown
 from specreason_graph.use.page.build import run_page
 from specreason_graph.use.page.model import RunPage
 
@@ -37,8 +37,8 @@ def page_of_run(run: str, arm: str | None = None, sample: int = 0) -> RunPage:
     kept = _of_one(run)
     if kept is not None:
         if arm is not None:
-            raise ConfigError(f"arm: {run} is one run and has no arms; {_IN_A_JOURNAL}")
-        return _checked(run, kept)
+            raise ConfigError(f"arm: {shown(run)} is one run and has no arms; {_IN_A_JOURNAL}")
+        return _checked(shown(run), kept)
     journal, mark, problem = run.rpartition("#")
     if not mark:
         raise ConfigError(f"run: there is no file {run}; {_IN_A_JOURNAL}, and - reads standard input")

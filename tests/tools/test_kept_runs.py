@@ -82,6 +82,18 @@ def test_what_can_not_be_read_is_said_in_one_line_without_a_password(name: str, 
     assert not Path("no-such.sqlite").exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["postgresql://me:sec/ret@h/x", "http://me:secret@127.0.0.1:9/runs/x", "https://me:secret@[::1]:9/runs/a@b"],
+)
+def test_a_name_that_is_told_again_has_no_password(name: str) -> None:
+    """Guards logs of jobs: the thread was forgotten, or nobody is at the address."""
+    with pytest.raises(SpecReasonError, match=r"names no thread|can't get http") as caught:
+        page_of_run(name)
+    for part in ("sec", "ret", "me:"):
+        assert part not in str(caught.value)
+
+
 async def test_a_run_of_a_gateway_has_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECREASON_GATEWAY_KEY", KEY)
     async with served(seen=10) as it, it.http as http:
