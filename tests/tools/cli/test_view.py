@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
@@ -64,10 +66,44 @@ def test_solve_and_view_give_the_same_page(specreason: Specreason, tmp_path: Pat
 
 def test_it_opens_in_the_browser(specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", shown.append)
+
+    def show(address: str) -> bool:
+        shown.append(address)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", show)
     done = specreason("view", str(RECORDED), "--open")
     assert done.status == 0
     assert shown == [Path(done.err.removeprefix("page: ").strip()).as_uri()]
+
+
+def test_without_a_browser_it_is_said_that_there_is_none(
+    specreason: Specreason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over ssh: the page is there, and its name is told."""
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    done = specreason("view", str(RECORDED), "--open")
+    page, said = done.err.splitlines()
+    assert (done.status, said) == (0, "there is no browser here that could show it")
+    assert Path(page.removeprefix("page: ")).is_file()
+
+
+@pytest.mark.parametrize("name", ["run.json", "run.json#1", "link.json", "sqlite:run.json#thread"])
+def test_a_page_never_takes_the_place_of_what_it_is_made_of(
+    name: str, specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.json").write_bytes(RECORDED.read_bytes())
+    Path("link.json").symlink_to("run.json")
+    done = specreason("view", name, "--out", "run.json")
+    assert (done.status, "would be lost" in done.err) == (2, True)
+    assert Path("run.json").read_bytes() == RECORDED.read_bytes()
+
+
+def test_a_disk_that_is_full_is_told_with_the_page_s_name(specreason: Specreason) -> None:
+    done = specreason("view", str(RECORDED), "--out", "/dev/full")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "can't write the page /dev/full: No space left" in done.err
 
 
 def test_json_is_what_the_page_shows(specreason: Specreason) -> None:
@@ -88,6 +124,58 @@ def test_a_problem_of_a_journal_has_an_arm(specreason: Specreason, tmp_path: Pat
     assert (done.status, "base, paper, ours@-2.5" in done.err) == (2, True)
 
 
+def test_a_problem_that_is_not_there_is_told_with_some_that_are(specreason: Specreason, tmp_path: Path) -> None:
+    file = journal(tmp_path / "bench.jsonl", "ours")
+    done = specreason("view", f"{file}#cakes", "--json")
+    assert (done.status, "it has 'cakes:1'" in done.err) == (2, True)
+    done = specreason("view", f"{file}#cakes:1", "--sample", "3", "--json")
+    assert (done.status, "sample: " in done.err) == (2, True)
+
+
+def test_a_problem_s_name_may_hold_anything(specreason: Specreason, tmp_path: Path) -> None:
+    """Also a mark, a path, and what ends a line elsewhere than in JSON."""
+    file, name = journal(tmp_path / "b#1.jsonl", "ours"), "../a#b\u2028c\x85<script>"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    lines[1]["problem"] = name
+    file.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
+    page = json.loads(specreason("view", f"{file}#{name}", "--json").out)
+    assert page["about"] == "../a#b␤c�<script>, ours, right"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arm": 3}, {"arm": "ours@x"}, {"right": []}, {"steps": None}, {"seconds": "x"}, {"usage": []},
+        {"question": 1}, {"sample": "0"},
+    ],
+)  # fmt: skip
+def test_an_odd_outcome_gets_one_clear_line(change: dict[str, Any], specreason: Specreason, tmp_path: Path) -> None:
+    file = journal(tmp_path / "bench.jsonl", "ours")
+    about, outcome = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    file.write_text(f"{json.dumps(about)}\n{json.dumps(outcome | change)}\n", encoding="utf-8")
+    done = specreason("view", f"{file}#cakes:1", "--json")
+    assert "Traceback" not in done.err
+    assert (done.status, done.err.count("\n")) == ((0, 0) if change == {"right": []} else (2, 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"judges": 3}, {"judges": [3]}, {"policy": {"name": 1}}, {"settings": []}, {"preset": {}}, {"base_model": 3}],
+)
+def test_an_odd_journal_has_pages_that_can_not_be_judged_again_as_it_was(
+    change: dict[str, Any], specreason: Specreason, tmp_path: Path
+) -> None:
+    file = journal(tmp_path / "bench.jsonl", "ours")
+    about, outcome = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    file.write_text(
+        f"{json.dumps({'settings': about['settings'] | change})}\n{json.dumps(outcome)}\n", encoding="utf-8"
+    )
+    done = specreason("view", f"{file}#cakes:1", "--json")
+    assert "Traceback" not in done.err
+    assert done.status in (0, 2)
+    assert done.err.count("\n") == (done.status == 2)
+
+
 def test_an_only_arm_needs_no_name(specreason: Specreason, tmp_path: Path) -> None:
     run = f"{journal(tmp_path / 'bench.jsonl', 'paper')}#cakes:1"
     page = json.loads(specreason("view", run, "--json").out)
@@ -100,6 +188,9 @@ def test_an_only_arm_needs_no_name(specreason: Specreason, tmp_path: Path) -> No
         (["no-such-file", "--json"], "no-such-file"),
         ([str(RECORDED)], "--out"),
         ([str(RECORDED), "--json", "--arm", "ours"], "arm"),
+        ([str(RECORDED), "--json", "--sample", "1"], "sample"),
+        ([str(RECORDED), "--json", "--number", "1"], "number"),
+        (["#x", "--json"], "can't read"),
         ([".", "--json"], "no file"),
         (["/dev/zero", "--json"], "no file"),
         ([str(Path(__file__)), "--json"], "solve --json"),
@@ -166,3 +257,11 @@ def test_an_error_on_the_way_leaves_a_page_of_the_steps_before_it(specreason: Sp
     page = out.read_text(encoding="utf-8")
     assert page.count('<li class="step ') == 1
     assert "it was stopped" in page
+
+
+def test_no_other_command_waits_for_what_makes_pages() -> None:
+    """Templates and the page's models take time to be imported, which each `specreason --help` would pay for."""
+    pages = {"jinja2", "specreason_graph.use.page.build"}
+    code = f"import sys, specreason_graph.tools.cli.app; print({pages} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert done.stdout == "set()\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import WIDTHS, OpenHtml, check_looks, picture
@@ -93,6 +94,16 @@ def test_each_problem_has_a_page_of_its_arms(written: Callable[..., Path], open_
     runs = open_html((report.parent / str(links[0])).read_text(encoding="utf-8"))
     expect(runs.locator("article.run")).to_have_count(len(ARMS))
     expect(runs.locator("nav[aria-label=Runs] li").nth(2)).to_contain_text("ours")
+
+
+@pytest.mark.parametrize("name", ["my report #1?.html", "javascript:alert(1).html", "50%.html"])
+def test_the_report_s_own_name_may_hold_anything(name: str, tmp_path: Path, open_html: OpenHtml) -> None:
+    """What leads to a problem's page is an address, in which some letters mean something else."""
+    found = outcomes(1)
+    write_bench(bench_report(found, ABOUT, {}), found, ABOUT, tmp_path / name)
+    page = open_html((tmp_path / name).read_text(encoding="utf-8"))
+    address = str(page.locator("table.problems a").evaluate("it => it.href"))
+    assert Path(unquote(urlsplit(address).path)) == tmp_path / f"{Path(name).stem}-runs" / "0001.html"
 
 
 def test_numbers_of_near_points_stand_in_rows() -> None:

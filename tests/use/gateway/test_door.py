@@ -82,6 +82,15 @@ async def test_without_a_key_no_body_is_waited_for(length: str, connect: Connect
         assert await raw.status() == 401
 
 
+@pytest.mark.parametrize("path", ["*", "/", "//runs", "/runs/../runs", "/%72uns", "http://x/runs"])
+async def test_no_path_gets_by_the_door_or_breaks_it(path: str, connect: Connect) -> None:
+    """`OPTIONS *` is a request of HTTP that has no path."""
+    async with served(seen=10) as it:
+        raw = await connect(it)
+        raw.say(f"OPTIONS {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await raw.status() in (400, 401)
+
+
 async def test_a_body_above_the_limit_is_refused_by_its_length_and_by_what_comes(connect: Connect) -> None:
     async with served(limits=Limits(body_bytes=1000)) as it, it.http as http:
         raw = await connect(it)
