@@ -79,6 +79,7 @@ async def _answered(writing: Writing) -> Answer:
 async def _text(writing: Writing, told: Told, shown: str, got: Passage) -> Answer:
     """An answer that begins with `shown`, behind what there is of it."""
     run, settings = writing.run, writing.run.settings
+    writing.said = shown
     await _cue(writing)
     openings = run.opens_call
     if openings and settings.answer_schema is not None and await _rather_calls(writing, openings[0].text):

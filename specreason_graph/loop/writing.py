@@ -30,6 +30,8 @@ class Writing:
     """Tokens that may still be added."""
     text: str = ""
     """What was added behind the reasoning."""
+    said: str = ""
+    """Of it what a reader is shown."""
     tokens: int = 0
     """That the model has written, thrown away ones included."""
     loops: bool = False
@@ -59,8 +61,11 @@ class Writing:
 
         Behind what `into` holds, if it is given: who gives it knows what there is when the server fails.
         """
-        passage = await self.tried(form, closers=closers, on_text=on_text, into=into)
+        passage, before = Passage() if into is None else into, self.said
+        tell(self.role, None, lambda: before + passage.text)
+        await self.tried(form, closers=closers, on_text=on_text, into=passage)
         self.grow(passage.ids, passage.text)
+        self.said = before + passage.text
         return passage
 
     async def tried(
@@ -79,7 +84,6 @@ class Writing:
         bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
-        tell(self.role, None, lambda: self.text + passage.text)
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
         sampling = self.run.sampling("finalize", self._requests)
