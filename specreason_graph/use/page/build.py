@@ -65,7 +65,7 @@ def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = Fals
             for it in run.pending
         ],
         times=times_of(run),
-        judging=how_judged(run),
+        judging=None if chance else how_judged(run),
     )
 
 

@@ -216,6 +216,16 @@ def test_work_before_the_beginning_is_drawn_from_it() -> None:
     assert times.work[0].began == 0
 
 
+def test_steps_that_were_accepted_by_chance_are_compared_with_no_threshold() -> None:
+    """A control accepts below its rate: `0.86 ≥ 0.6`, and rejected as too likely to be bad, was no reason."""
+    record = made_up(3) | {"policy": {"name": "random"}}
+    for step, score in zip(record["steps"], (0.1, 0.5, 0.86), strict=True):
+        step |= {"score": score, "threshold": 0.6, "reject_reason": "probability" if score > 0.6 else None}
+    page = run_page(record)
+    assert [(step.score, step.why) for step in page.steps] == [(None, ""), (None, ""), (None, "by chance")]
+    assert page.judging is None
+
+
 def test_base_alone_has_a_page_of_its_answer() -> None:
     page = run_page({"answer": "12", "steps": [], "ended": "finished", "seconds": 3.0, "question": "?"})
     assert (page.judging, page.times, page.accepted, page.judged, page.draft_share) == (None, None, 0, 0, None)
