@@ -98,7 +98,7 @@ def bench_page(report: BenchReport, outcomes: Sequence[Outcome], pages: Mapping[
             ArmRow(number=at, name=arm_name(arm), kind=parts_of(arm).method, cells=arm_cells(report, arm))
             for at, arm in enumerate(arms, 1)
         ],
-        differences=report_lines(report),
+        differences=report_lines(report, lambda one, other: f"{arm_name(one)} against {arm_name(other)}"),
         chart=_chart(report, arms),
         looping=[arm_name(arm) for arm in looping],
         rates=[

@@ -79,6 +79,7 @@ def test_the_tables_say_what_the_report_says(written: Callable[..., Path], open_
         expect(row).to_contain_text(f"{100 * totals['accuracy']:.1f} % [{100 * low:.0f}, {100 * high:.0f}]")
         assert arm in ARMS
     expect(page.locator(".differences li")).to_have_count(len(report["paired"]))
+    expect(page.locator(".differences")).to_contain_text("ours at -2.5 against base alone: ")
     by_place = page.locator("table.rates").nth(1).locator("tbody tr")
     assert [row.locator("th").text_content() for row in by_place.all()] == ["1", "2", "3 to 4", "5 to 8"]
     expect(by_place.nth(3).locator("td").first).to_contain_text("50 %")
