@@ -9,31 +9,16 @@ import sys
 import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from specreason_graph.testing import Fault, Script
 
+from ..journals import RECORDED, journal
 from .conftest import Specreason, at, serving
 
-RECORDED = Path(__file__).parents[2] / "data" / "recorded_run.json"
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 QUESTION = "How many legs have 3 cows?"
-
-
-def journal(path: Path, *arms: str) -> Path:
-    """A bench journal of one problem."""
-    run = json.loads(RECORDED.read_text(encoding="utf-8"))
-    about: dict[str, Any] = {"settings": {"judge": "likelihood"}, "preset": "qwen2.5-coder", "problems": "cakes.jsonl"}
-    about |= {"base_model": "qwen2.5-coder-1.5b", "draft_model": "qwen2.5-coder-0.5b", "policy": None}
-    lines: list[dict[str, Any]] = [{"settings": about}]
-    for arm in arms:
-        told = {key: run[key] for key in ("steps", "ended", "usage", "seconds", "question", "answer")}
-        told["steps"] = [] if arm == "base" else told["steps"]
-        lines.append({"problem": "cakes:1", "arm": arm, "sample": 0, "given": "76", "right": True, **told})
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def test_a_file_of_solve_becomes_a_page_that_names_no_address(specreason: Specreason, tmp_path: Path) -> None:
@@ -122,58 +107,6 @@ def test_a_problem_of_a_journal_has_an_arm(specreason: Specreason, tmp_path: Pat
     assert json.loads(specreason("view", run, "--arm", "base", "--json").out)["steps"] == []
     done = specreason("view", run, "--json")
     assert (done.status, "base, paper, ours@-2.5" in done.err) == (2, True)
-
-
-def test_a_problem_that_is_not_there_is_told_with_some_that_are(specreason: Specreason, tmp_path: Path) -> None:
-    file = journal(tmp_path / "bench.jsonl", "ours")
-    done = specreason("view", f"{file}#cakes", "--json")
-    assert (done.status, "it has 'cakes:1'" in done.err) == (2, True)
-    done = specreason("view", f"{file}#cakes:1", "--sample", "3", "--json")
-    assert (done.status, "sample: " in done.err) == (2, True)
-
-
-def test_a_problem_s_name_may_hold_anything(specreason: Specreason, tmp_path: Path) -> None:
-    """Also a mark, a path, and what ends a line elsewhere than in JSON."""
-    file, name = journal(tmp_path / "b#1.jsonl", "ours"), "../a#b\u2028c\x85<script>"
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    lines[1]["problem"] = name
-    file.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
-    page = json.loads(specreason("view", f"{file}#{name}", "--json").out)
-    assert page["about"] == "../a#b␤c�<script>, ours, right"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"arm": 3}, {"arm": "ours@x"}, {"right": []}, {"steps": None}, {"seconds": "x"}, {"usage": []},
-        {"question": 1}, {"sample": "0"},
-    ],
-)  # fmt: skip
-def test_an_odd_outcome_gets_one_clear_line(change: dict[str, Any], specreason: Specreason, tmp_path: Path) -> None:
-    file = journal(tmp_path / "bench.jsonl", "ours")
-    about, outcome = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    file.write_text(f"{json.dumps(about)}\n{json.dumps(outcome | change)}\n", encoding="utf-8")
-    done = specreason("view", f"{file}#cakes:1", "--json")
-    assert "Traceback" not in done.err
-    assert (done.status, done.err.count("\n")) == ((0, 0) if change == {"right": []} else (2, 1))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"judges": 3}, {"judges": [3]}, {"policy": {"name": 1}}, {"settings": []}, {"preset": {}}, {"base_model": 3}],
-)
-def test_an_odd_journal_has_pages_that_can_not_be_judged_again_as_it_was(
-    change: dict[str, Any], specreason: Specreason, tmp_path: Path
-) -> None:
-    file = journal(tmp_path / "bench.jsonl", "ours")
-    about, outcome = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    file.write_text(
-        f"{json.dumps({'settings': about['settings'] | change})}\n{json.dumps(outcome)}\n", encoding="utf-8"
-    )
-    done = specreason("view", f"{file}#cakes:1", "--json")
-    assert "Traceback" not in done.err
-    assert done.status in (0, 2)
-    assert done.err.count("\n") == (done.status == 2)
 
 
 def test_an_only_arm_needs_no_name(specreason: Specreason, tmp_path: Path) -> None:
