@@ -42,7 +42,7 @@ test-pythons:  ## the quick suite on each Python that this machine has beside .v
 		elif PYENV_VERSION=$$it python$$it -c "" 2> /dev/null; then echo "Python $$it: tested"; here="$$here test-$$it"; \
 		else echo "Python $$it: not on this machine, not tested"; fi; \
 	done; \
-	[ -z "$$here" ] || $(MAKE) --no-print-directory --keep-going --jobs 2 --output-sync $$here
+	[ -z "$$here" ] || $(MAKE) --no-print-directory --keep-going $$here
 
 $(PYTHONS:%=.venv-%/.installed): .venv-%/.installed: pyproject.toml
 	PYENV_VERSION=$* python$* -m venv .venv-$*
@@ -50,7 +50,7 @@ $(PYTHONS:%=.venv-%/.installed): .venv-%/.installed: pyproject.toml
 	touch $@
 
 $(PYTHONS:%=test-%): test-%: .venv-%/.installed
-	SPECREASON_EXAMPLES=50 .venv-$*/bin/python -m pytest -q $(ELSEWHERE)
+	SPECREASON_EXAMPLES=50 .venv-$*/bin/python -m pytest -q --numprocesses 2 --dist loadfile $(ELSEWHERE)
 
 durable: .venv/.installed  ## runs killed at random moments: 75 kills for each kind of checkpointer
 	SPECREASON_KILLS=25 $(BIN)/python -m pytest tests/durable

@@ -104,14 +104,15 @@ def _over_decode(profile: str, figures: dict[str, Any], path: Path) -> Path:
 def _load(found: dict[str, Any], path: Path) -> Path:
     """A panel a server, a colour an acceptance: with the gate, and always drafting."""
     figure = _figure(4.5)
-    figure.suptitle("Simulated: many questions at once, with the gate and without", x=0.02, ha="left", fontsize=11)
+    title = "Simulated: many questions at once, with the gate (auto) and without (always)"
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, (server, counts) in zip(panels, found.items(), strict=True):
         numbers = [count for count in counts if count.isdigit()]
         for acceptance, (color, marker) in zip(counts[numbers[0]], _MODE_LOOKS.values(), strict=False):
             for name, look in (("auto", "-"), ("always", ":")):
                 ratios = [counts[count][acceptance][name] for count in numbers]
-                label = f"{acceptance} % accepted, {'with the gate' if name == 'auto' else 'always drafting'}"
+                label = f"{acceptance} % accepted, {name}"
                 axes.plot([*map(int, numbers)], ratios, f"{marker}{look}", color=color, label=label)
         axes.axhline(1, color="#666666", lw=0.8, ls=":")
         axes.set(title=f"{server.replace('_', '-')} server", xlabel="questions at once", xscale="log")
@@ -126,7 +127,8 @@ def _saved(figure: Figure, panels: Sequence[Axes], measure: str, path: Path) -> 
     panels[0].set_ylabel(measure)
     panels[0].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+    columns = min(len(labels), 100 // (max(map(len, labels)) + 8))  # as many as the figure is wide
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     figure.savefig(path)
     return path
 

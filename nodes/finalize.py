@@ -79,7 +79,6 @@ async def _answered(writing: Writing) -> Answer:
 async def _text(writing: Writing, told: Told, shown: str, got: Passage) -> Answer:
     """An answer that begins with `shown`, behind what there is of it."""
     run, settings = writing.run, writing.run.settings
-    writing.said = shown
     await _cue(writing)
     openings = run.opens_call
     if openings and settings.answer_schema is not None and await _rather_calls(writing, openings[0].text):
@@ -121,7 +120,7 @@ async def _cue(writing: Writing, *, calls: bool = False) -> None:
     run, role = writing.run, writing.role
     mid_line = bool(run.steps) and not run.steps[-1]["text"].endswith("\n")
     writing.grow(*await cue(run.pair, run.live, run.settings, run.preset, mid_line=mid_line, calls=calls))
-    writing.left = answer_bounds(run, len(writing.prompt)).tokens
+    writing.cued, writing.left = len(writing.text), answer_bounds(run, len(writing.prompt)).tokens
     if writing.left < 1:
         raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
 

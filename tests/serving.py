@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiohttp import web
+
 from specreason_graph import PairConfig
-from specreason_graph.testing import ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Record, Script, ScriptedPair, ScriptedServer, scripted_pair
+
+
+class Held(ScriptedServer):
+    """Answers so many completions, and the others when it is told to: what happens meanwhile depends on no clock."""
+
+    def __init__(self, script: Script, *, role: str = "base", free: float = 0) -> None:
+        super().__init__(script, template="think", model=f"scripted-{role}")
+        self.free = free
+
+    def let_go(self) -> None:
+        """Answer all; from any thread."""
+        self.free = math.inf
+
+    async def _answer(self, http: web.Request, record: Record) -> web.StreamResponse:
+        while record.path == "/v1/completions" and len(self.completions) > self.free:  # noqa: ASYNC110 - any thread
+            await asyncio.sleep(0.002)
+        return await super()._answer(http, record)
 
 
 @contextmanager
@@ -27,12 +47,12 @@ def in_a_thread(base: ScriptedServer, draft: ScriptedServer) -> Iterator[Scripte
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
-    assert ready.wait(10), "the servers did not start"
+    assert ready.wait(60), "the servers did not start"
     try:
         yield up[0]
     finally:
         over.set()
-        thread.join(10)
+        thread.join(60)
 
 
 @contextmanager

@@ -21,6 +21,10 @@ UNAUTHORIZED = (401, 403)
 """Statuses of a server that wants another key: our settings are at fault, and not the server."""
 
 
+_LONGEST = 100
+"""Characters of a name that may be a mistyped field's; to compare a long one takes a while."""
+
+
 class SpecReasonError(Exception):
     """Root of all errors; `steps` holds the reasoning steps that were kept before it was raised."""
 
@@ -140,7 +144,7 @@ def _line(found: ErrorDetails, model: type[BaseModel], known_as: Callable[[str],
         return str(raised)
     said = found["msg"].removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
-        meant = get_close_matches(str(found["loc"][-1]), model.model_fields, 1)
+        meant = get_close_matches(str(found["loc"][-1])[:_LONGEST], model.model_fields, 1)
         said = f"there is no such field{f'; did you mean {meant[0]}?' if meant else ''}"
     first, *more = found["loc"] or (model.__name__,)
     return f"{'.'.join([known_as(str(first)) if found['loc'] else str(first), *map(str, more)])}: {said}"

@@ -46,9 +46,7 @@ class Breaker:
             if left <= 0:
                 self._until = time.monotonic() + seconds  # nobody else looks; a look whose loop is gone is forgotten
                 return True
-            failed = retold(self._error, f"{self._error}; it is left alone, and tried again in {left:.1f} s")
-            failed.retry_after = left
-            raise failed
+            raise _kept_back(self._error, left)
 
     def answered(self) -> None:
         """The server answered: it is there."""
@@ -70,10 +68,15 @@ class Breaker:
             self._leave(0.0 if doubtful else error.retry_after or 0.0, doubtful=doubtful)
 
     def still_lost(self) -> None:
-        """Whoever looked got no answer."""
+        """Whoever looked got no answer.
+
+        Raises:
+            EndpointError: as `enter`, unless another one was answered meanwhile.
+        """
         with self._lock:
             if self._error is not None:
                 self._leave(self._error.retry_after or 0.0)
+                raise _kept_back(self._error, self._pause)
 
     def not_looked(self) -> None:
         """Whoever was to look was cancelled."""
@@ -84,5 +87,12 @@ class Breaker:
         if doubtful:
             self._until = 0.0
             return
-        self._pause = max(at_least, min(max(_FIRST, 2 * self._pause), _LONGEST))
+        # What a gateway says of the time until its server is back is its own guess, and a look costs little.
+        self._pause = max(min(at_least, SILENCE), min(max(_FIRST, 2 * self._pause), _LONGEST))
         self._until = time.monotonic() + self._pause
+
+
+def _kept_back(error: EndpointError, seconds: float) -> EndpointError:
+    failed = retold(error, f"{error}; it is left alone, and tried again in {seconds:.1f} s")
+    failed.retry_after = seconds
+    return failed

@@ -33,6 +33,9 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 
+_SCHEME = re.compile(r"(basic|bearer) \S", re.IGNORECASE)
+"""Of a header whose secret is behind it: a server that tells it tells that part alone."""
+
 told_failures: ContextVar[Callable[[EndpointError], None] | None] = ContextVar("specreason_told_failures", default=None)
 """Is told each failed try of its context, those too that another try, another replica or the run itself makes good."""
 
@@ -62,8 +65,11 @@ class Failures:
 
     def redacted(self, text: str) -> str:
         """A server's text without what is secret."""
-        secrets = [*self._config.headers.values(), *filter(None, [self._config.api_key])]
-        for secret in filter(None, (s.get_secret_value() for s in secrets)):
+        headers = [value.get_secret_value() for value in self._config.headers.values()]
+        secrets = {*headers, *(value.partition(" ")[2] for value in headers if _SCHEME.match(value))}
+        if self._config.api_key is not None:
+            secrets.add(self._config.api_key.get_secret_value())
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
         return text
 

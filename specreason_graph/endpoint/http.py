@@ -27,11 +27,13 @@ from specreason_graph.contract.errors import (
 from specreason_graph.endpoint import sessions
 from specreason_graph.endpoint.breaker import Breaker
 from specreason_graph.endpoint.failures import Failures
-from specreason_graph.endpoint.ids import encoded
+from specreason_graph.endpoint.ids import decoded, encoded
 from specreason_graph.endpoint.load import ASKS, Heard, waiting
 from specreason_graph.endpoint.retries import GONE, asked_to_wait, is_passing, patience_with, retrying
 
 _UNKNOWN = 1.0  # seconds in which a server is tried again that has never answered: its address may be wrong
+
+_SILENT = 0.9  # of a timeout in a stream: what was answered before, as look-ups of its last token, tells nothing of it
 
 _Answer = TypeVar("_Answer")
 
@@ -82,7 +84,7 @@ class Http:
                     try:
                         event = await anext(stream, None)
                     except EndpointTimeout as error:
-                        self._breaker.lost(error, time.monotonic() - self._config.timeout, doubtful=True)
+                        self._breaker.lost(error, time.monotonic() - _SILENT * self._config.timeout, doubtful=True)
                         raise
 
     async def aclose(self) -> None:
@@ -91,7 +93,8 @@ class Http:
 
     def malformed(self, what: str) -> MalformedResponse:
         """The error for an answer that is not of the promised shape."""
-        return MalformedResponse(f"{self.name}: {what}; is its dialect ({self._config.dialect}) right?")
+        said = self._failures.redacted(what)  # it may quote the answer
+        return MalformedResponse(f"{self.name}: {said}; is its dialect ({self._config.dialect}) right?")
 
     @contextmanager
     def shape(self, path: str) -> Iterator[None]:
@@ -208,18 +211,16 @@ class Http:
             self._breaker.answered()
         else:
             self._breaker.still_lost()
-            self._breaker.enter(sessions.CONNECT)
 
     async def _json(self, response: aiohttp.ClientResponse) -> Any:
         raw = await response.read()
         try:
-            return json.loads(raw)
+            return decoded(raw)
         except (ValueError, RecursionError):
             if raw.lstrip()[:1] in (b"{", b"[") and raw.rstrip()[-1:] not in (b"}", b"]"):
                 raise TruncatedResponse(f"{self.name}: the answer broke off inside its JSON") from None
-            raise self.malformed(
-                f"answered {self._failures.redacted(raw[:80].decode(errors='replace'))!r}, not JSON"
-            ) from None
+            said = self._failures.redacted(raw.decode(errors="replace"))  # before it is cut: half a key is one as well
+            raise self.malformed(f"answered {said[:80]!r}, not JSON") from None
 
     async def _line(self, response: aiohttp.ClientResponse) -> bytes:
         try:
@@ -228,10 +229,10 @@ class Http:
             raise self.malformed("an event is longer than 2 MiB") from None
 
     def _event(self, line: bytes) -> dict[str, Any] | None:
-        if not line.startswith(b"data:") or line.strip() == b"data: [DONE]":
+        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
             return None
         try:
-            event = json.loads(line[5:])
+            event = decoded(line[5:])
         except (ValueError, RecursionError):
             raise TruncatedResponse(f"{self.name}: a stream broke inside an event") from None
         if not isinstance(event, dict):

@@ -21,5 +21,5 @@ def waiting(headers: Mapping[str, str]) -> int | None:
         return None
     try:
         return max(0, int(json.loads(said.removeprefix("JSON "))["named_metrics"][_WAITING]))
-    except (ValueError, KeyError, TypeError, OverflowError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -80,4 +80,5 @@ def asked_to_wait(header: str | None) -> float | None:
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, EndpointError) else None
-    return _BACKOFF(state) if asked is None else asked + random.uniform(0.0, _APART)
+    # Who says 0, or a date by a clock that is late, would have all tries at once.
+    return _BACKOFF(state) if asked is None else max(_BACKOFF(state), asked + random.uniform(0.0, _APART))

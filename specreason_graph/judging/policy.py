@@ -103,7 +103,7 @@ class FunctionPolicy:
 class Weight(BaseModel):
     """What one feature adds to the log-odds: `weight * (value - mean)`; a value that is missing adds nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     weight: float
     mean: float
@@ -126,7 +126,7 @@ class Provenance(BaseModel):
 class FittedPolicy(BaseModel):
     """Probability that a step is fine: a logistic model over its evidence; the JSON file that `calibrate` writes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     base_model: str

@@ -30,8 +30,8 @@ class Writing:
     """Tokens that may still be added."""
     text: str = ""
     """What was added behind the reasoning."""
-    said: str = ""
-    """Of it what a reader is shown."""
+    cued: int = 0
+    """Characters of that which have it begin, and are no part of the answer."""
     tokens: int = 0
     """That the model has written, thrown away ones included."""
     loops: bool = False
@@ -61,11 +61,8 @@ class Writing:
 
         Behind what `into` holds, if it is given: who gives it knows what there is when the server fails.
         """
-        passage, before = Passage() if into is None else into, self.said
-        tell(self.role, None, lambda: before + passage.text)
-        await self.tried(form, closers=closers, on_text=on_text, into=passage)
+        passage = await self.tried(form, closers=closers, on_text=on_text, into=into)
         self.grow(passage.ids, passage.text)
-        self.said = before + passage.text
         return passage
 
     async def tried(
@@ -84,6 +81,8 @@ class Writing:
         bounds = Bounds(tokens - len(passage.tokens), self.run.clock.left())
         if bounds.tokens < 1 or bounds.seconds == 0:
             return passage
+        said = self.text[self.cued :]
+        tell(self.role, None, lambda: said + passage.text)
         began = time.perf_counter()
         close = next((Marker(it.text, it.id) for it in closers if it.is_one_token), None)
         sampling = self.run.sampling("finalize", self._requests)

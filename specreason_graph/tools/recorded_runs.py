@@ -54,11 +54,11 @@ def page_of_run(
         kept = of_thread(run, number)
         for line in [f"{kept.about}; --number chooses another:", *kept.others] if kept.others else []:
             tell(line)
-        return _checked(run, kept.record, kept.about)
+        return _checked(kept.about, kept.record, kept.about)  # an address may hold a password
     if run.startswith(GATEWAY):
         record = of_gateway(run)
         status = str(record.get("status", ""))
-        return _checked(run, record, status, goes_on=status == "running")
+        return _checked("the gateway's record", record, status, goes_on=status == "running")
     if is_one:
         return _checked(run, _of_file(run))
     journal, problem = split_at_file(run)

@@ -100,7 +100,7 @@ class Lives:
             await asyncio.to_thread(process.join)
         lived = time.monotonic() - began
         assert process.exitcode in (0, -signal.SIGKILL), "it ended by itself, with an error"
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await self.servers.base.idle()
             await self.servers.draft.idle()
         async with self.store.saver() as saver:

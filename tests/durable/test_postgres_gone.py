@@ -36,7 +36,7 @@ async def test_a_run_whose_connection_is_cut_says_so_and_goes_on_over_a_new_one(
 
             with pytest.raises(psycopg.OperationalError, match=r"terminating connection|closed"):
                 await cut_in_between()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await them.servers.base.idle()
             await them.servers.draft.idle()
         async with postgres.saver() as saver:

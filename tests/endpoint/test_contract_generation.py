@@ -145,7 +145,7 @@ async def test_closing_the_iterator_stops_the_server(engine: Engine) -> None:
     prompt = await asked(engine)
     async with aclosing(engine.endpoint.generate(prompt, max_tokens=400, sampling=GREEDY)) as stream:
         assert isinstance(await anext(stream), Token)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         if engine.settled is not None:
             await engine.settled()
         await engine.endpoint.read([prompt])

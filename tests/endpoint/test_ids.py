@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specreason_graph.endpoint.ids import Ids, encoded, fingerprint_behind
+from specreason_graph.endpoint.ids import Ids, decoded, encoded, fingerprint_behind
 
 IDS = st.lists(st.integers(0, 200_000), max_size=20)
 
@@ -106,3 +106,19 @@ def test_single_ids_are_those_of_the_list() -> None:
     assert ids[1:-1] == [2, 3, 4, 5]
     with pytest.raises(IndexError):
         ids[6]
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b'"a\\ud800b"', "a\ufffdb"),
+        (b'"\\uDC00\\ud83d"', "\ufffd\ufffd"),
+        (b'"a\xed\xa0\x80"', "a\ufffd"),
+        (b'"\\ud83d\\ude00 \xf0\x9f\x98\x80"', "\U0001f600 \U0001f600"),
+        (b'"\\\\ud800"', "\\ud800"),
+        (b'"\xed\x9f\xbf"', "\ud7ff"),
+    ],
+)
+def test_half_a_character_of_a_server_s_is_read_as_what_stands_for_one(raw: bytes, text: str) -> None:
+    assert decoded(raw) == text
+    assert decoded(b'{"a": [%b, NaN]}' % raw)["a"][0] == text

@@ -136,3 +136,14 @@ async def test_odd_token_strings_are_not_believed(strings: list[Any]) -> None:
         await endpoint.aclose()
     assert "".join(encoded.texts) == "A cow 🙂."
     assert len(encoded.texts) == len(encoded.ids)
+
+
+@sizes
+async def test_half_a_character_is_no_text(tokens_per_event: int) -> None:
+    """Guards replies, files and terminals, none of which takes a lone surrogate: what the ids spell is asked for."""
+    found = []
+    for change in (choice_with(), choice_with(text=lambda old: "\ud800" * len(old))):
+        async with connected(odd_server(tokens_per_event), change) as endpoint:
+            found.append(await collected(endpoint, await endpoint.render(ASKED, {})))
+    assert found[0].tokens == found[1].tokens
+    assert found[1].text.encode()

@@ -64,7 +64,7 @@ async def everything(endpoint: Endpoint, path: str) -> Any:
 async def connected_anew(endpoint: Endpoint) -> Any:
     proxied = endpoint.name.rpartition(" ")[2]
     async with odd_server() as server:
-        other = connect("base", server.config.model_copy(update={"base_url": proxied, "timeout": 0.6, "patience": 1}))
+        other = connect("base", server.config.model_copy(update={"base_url": proxied, "timeout": 1.5, "patience": 1}))
     try:
         return await other.card()
     finally:

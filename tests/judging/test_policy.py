@@ -126,8 +126,9 @@ def test_a_policy_decides_the_same_from_its_file(tmp_path: Path) -> None:
             fitted(threshold=0.5).model_dump_json().replace("0.5", "1.5").encode(),
             "threshold: .* less than or equal to 1",
         ),
+        (fitted(intercept=1.25).model_dump_json().replace("1.25", "NaN").encode(), "intercept: .* finite number"),
     ],
-    ids=["missing", "not-json", "binary", "other-fields", "threshold-above-1"],
+    ids=["missing", "not-json", "binary", "other-fields", "threshold-above-1", "nan"],
 )
 def test_what_is_no_policy_file_is_told_with_its_path(tmp_path: Path, content: bytes | None, why: str) -> None:
     path = tmp_path / "policy.json"

@@ -22,6 +22,10 @@ SETTINGS = Settings(deadline=1.0, answer_reserve=0.4)
 NEVER = 30.0  # seconds: a run that waits for such an answer has passed any deadline
 
 
+BUSY = 5.0
+"""Seconds that a busy machine may take for all else; far fewer than `NEVER`."""
+
+
 class Slow(ScriptedServer):
     """A server that takes its time with some requests."""
 
@@ -63,11 +67,13 @@ async def test_no_request_outlives_the_deadline(case: str, role: str) -> None:
     if (case, role) == ("every judge", "draft"):
         assert state["specreason_answer"] == "12"  # the draft judges nothing
         return
-    late = "finished" if (case, role) == ("every stream", "base") else "deadline"  # base writes but the answer there
-    assert (state["specreason_ended"], state["specreason_done"]) == (late, True)
+    # Base writes but the answer there; whether the draft was done before the deadline is the machine's matter.
+    ends = {"deadline", "finished"} if (case, role) == ("every stream", "base") else {"deadline"}
+    assert state["specreason_ended"] in ends
+    assert state["specreason_done"]
     assert [message.type for message in state["messages"]] == ["human", "ai"]
-    assert took < 1.0 + 2 * ABORT + 0.5, "it did not wait for the answer"
-    assert state["specreason_seconds"] == pytest.approx(took, abs=0.5)
+    assert took < 1.0 + 2 * ABORT + BUSY, "it did not wait for the answer"
+    assert state["specreason_seconds"] == pytest.approx(took, abs=BUSY)
 
 
 async def test_a_judge_that_is_late_leaves_the_reserve_to_the_answer() -> None:
@@ -168,4 +174,4 @@ async def test_what_the_graph_takes_between_two_nodes_counts() -> None:
         state = await graph.ainvoke(QUESTION, thread, context=SETTINGS, durability="sync")
         took = time.perf_counter() - began
     assert state["specreason_ended"] == "deadline"
-    assert took < 1.0 + 2 * ABORT + 0.5
+    assert took < 1.0 + 2 * ABORT + BUSY

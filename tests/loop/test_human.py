@@ -13,7 +13,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
 from specreason_graph import ConfigError, Pair, Settings, create_specreason, edited
-from specreason_graph.generation.live import TICK, TICKS
+from specreason_graph.generation import live
 from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
 
 RIGHT = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
@@ -148,14 +148,15 @@ async def test_a_band_without_any_score_of_the_judge_is_refused(settings: dict[s
             await graph.ainvoke(QUESTION, config())
 
 
-async def test_while_it_waits_nothing_is_written_for_nobody() -> None:
+async def test_while_it_waits_nothing_is_written_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look-ahead and hedge stop at once, are paid for, and are taken up from the ledger."""
+    monkeypatch.setattr(live, "TICK", 60.0)  # no lease ends in the test's time
     base = ScriptedServer(BASE, template="think", pace=Pace(seconds_per_token=0.01))
     draft = ScriptedServer(DRAFT, template="think", pace=Pace(seconds_per_token=0.005))
     async with scripted_pair(base, draft) as servers, Pair(servers.config) as pair:
         graph = create_specreason(pair=pair, settings=ASKING).compile(checkpointer=InMemorySaver())
         state = await graph.ainvoke(QUESTION, config())
-        async with asyncio.timeout(TICK * TICKS):  # sooner than a lease ends
+        async with asyncio.timeout(30):
             await base.idle()
             await draft.idle()
         assert state["specreason_usage"]["base"]["discarded_tokens"] > 0

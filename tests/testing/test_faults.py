@@ -54,7 +54,7 @@ async def test_a_hanging_server_keeps_the_connection(client: Client, after: int 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await client.events(server, PROMPT)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await server.idle()
 
 

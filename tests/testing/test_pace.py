@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 
 from specreason_graph.testing import Pace, Script, ScriptedServer
 
 from .conftest import Client
 
 COWS = Script(["cow " * 200])
+
+
+async def took(asked: Awaitable[object]) -> float:
+    """What it takes."""
+    began = time.perf_counter()
+    await asked
+    return time.perf_counter() - began
 
 
 async def test_tokens_come_at_their_pace(client: Client) -> None:
@@ -41,17 +49,18 @@ async def test_prompts_of_one_request_are_decoded_side_by_side(client: Client) -
     """Guards batched reads: several prompts cost their prefill, and the time of the longest answer."""
     async with ScriptedServer(COWS, pace=Pace(seconds_per_token=0.02)) as server:
         prompts = [await client.opening(server, question) for question in ("1?", "2?", "3?")]
-        began = time.perf_counter()
-        await client.complete(server, prompts, max_tokens=4)
-        assert 0.06 <= time.perf_counter() - began < 0.18  # which is what one behind the other would take
+        alone = min([await took(client.complete(server, prompts[0], max_tokens=4)) for _ in range(3)])
+        together = min([await took(client.complete(server, prompts, max_tokens=4)) for _ in range(3)])
+    assert together >= 0.06
+    assert together < 2 * alone  # one behind the other would take three times as long
 
 
 async def test_requests_do_not_wait_for_each_other(client: Client) -> None:
     """Guards concurrency: a pace is that of each request."""
     async with ScriptedServer(COWS, pace=Pace(ttft=0.05)) as server:
-        began = time.perf_counter()
-        await asyncio.gather(*(client.complete(server, [5], max_tokens=1) for _ in range(8)))
-        assert 0.05 <= time.perf_counter() - began < 0.4  # which is what one behind the other would take
+        alone = min([await took(client.complete(server, [5], max_tokens=1)) for _ in range(3)])
+        eight = [client.complete(server, [5], max_tokens=1) for _ in range(8)]
+        assert 0.05 <= await took(asyncio.gather(*eight)) < 8 * alone  # as one behind the other would take
 
 
 async def test_an_aborted_request_stops_at_its_pace(client: Client) -> None:
@@ -60,9 +69,11 @@ async def test_an_aborted_request_stops_at_its_pace(client: Client) -> None:
         body = {"prompt": [5], "max_tokens": 100, "stream": True}
         async with client.session.post(f"{server.url}/v1/completions", json=body) as response:
             await response.content.readuntil(b"\n\n")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             await server.idle()
-        assert 1 <= server.completions[0].tokens < 20
+        [aborted] = server.completions
+        assert aborted.ended is not None
+        assert 1 <= aborted.tokens <= 2 + (aborted.ended - aborted.began) / 0.005
 
 
 async def test_reading_a_prompts_likelihood_costs_its_prefill(client: Client) -> None:

@@ -97,6 +97,15 @@ async def test_a_redirect_takes_the_key_nowhere() -> None:
     assert sent == []
 
 
+@pytest.mark.parametrize("address", ["http://me:secret@127.0.0.1:9/runs/x", "https://me:secret@[::1]:9/runs/a@b"])
+def test_a_name_that_is_told_again_has_no_password(address: str) -> None:
+    """Guards logs of jobs where nobody is at the address."""
+    with pytest.raises(SpecReasonError, match="can't get http") as caught:
+        page_of_run(address)
+    assert "secret" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+
+
 async def test_a_password_in_the_address_is_told_to_nobody() -> None:
     async with answering(status=500) as (url, sent):
         address = url.replace("http://", "http://me:secret@")

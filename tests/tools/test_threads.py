@@ -188,6 +188,7 @@ def test_a_thread_of_postgresql_has_a_page(build: Build, postgres: str) -> None:
         (f"sqlite:{__file__}", "names no thread"),
         (f"sqlite:{__file__}#x", "can't read the database"),
         ("postgresql://someone:secret@127.0.0.1:9/x", "names no thread"),
+        ("postgresql://me:sec/ret@h/x", "names no thread"),
         ("postgresql://someone:secret@127.0.0.1:9/x#y", "can't read the database"),
         ("postgresql://someone:sec#ret@127.0.0.1:9/x#y", "can't read the database"),
     ],

@@ -34,8 +34,10 @@ class Journal:
             raise ConfigError(f"out: can't write {path}: {error.strerror}; name another file") from None
         try:
             _hold(self._file, path)
-            if not begun:
-                self._write(json.dumps({"settings": settings}))
+            first = json.dumps({"settings": settings})
+            if not begun or _is_cut_in(first, path):
+                os.ftruncate(self._file, 0)
+                self._write(first)
                 return
             _check_same(path, settings)
             if not path.read_bytes().endswith(b"\n"):  # a kill cut the last record off: it is done again
@@ -85,6 +87,11 @@ def _opened(path: Path) -> tuple[int, bool]:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666), False
     except FileExistsError:
         return os.open(path, os.O_WRONLY | os.O_APPEND), True
+
+
+def _is_cut_in(first: str, path: Path) -> bool:
+    """Whether a file holds no more than a part of its first line: a full disk, or a kill, came before any record."""
+    return path.is_file() and path.stat().st_size <= len(first) and first.encode().startswith(path.read_bytes())
 
 
 def _hold(file: int, path: Path) -> None:

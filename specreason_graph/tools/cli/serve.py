@@ -94,6 +94,8 @@ def serve_command(
     keys = Keys(gateway_keys or {"default": gateway_key or SecretStr(made_up or "")})
     limits = Limits(head_timeout, body_timeout, int(body_limit * 2**20), connections)
     bounds = Ceilings.of_file(ceilings) if ceilings else None
+    if bounds is not None and (nobody := bounds.own.keys() - keys.names):  # one may come; a typo never does
+        console.print(f"ceilings: there is no key called {', '.join(sorted(nobody))}", style="yellow", markup=False)
     origins = [_origin(origin) for origin in allow_origin]
 
     async def serve_it() -> None:

@@ -137,5 +137,5 @@ def _table(source: str) -> dict[str, object]:
         return tomllib.loads(small_text(Path(source)))
     except FileNotFoundError:
         raise ConfigError(f"there is no pair or file {source!r}; known pairs: {', '.join(known_pairs())}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"can't read {source}: {error}") from None

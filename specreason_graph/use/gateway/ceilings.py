@@ -105,16 +105,18 @@ class Ceilings:
         """
         try:
             tables = tomllib.loads(small_text(file))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"ceilings: can't read {file} ({error})") from None
         if unknown := tables.keys() - {"every", "key"}:
             raise ConfigError(f"ceilings: {file} has the tables `every` and `key.NAME`, not {', '.join(unknown)}")
         every, own = tables.get("every", {}), tables.get("key", {})
+        if not isinstance(own, dict) or not all(isinstance(table, dict) for table in (every, *own.values())):
+            raise ConfigError(f"ceilings: {file}: `every` and `key.NAME` are tables: write [every], and below it n = 4")
         try:
             return cls(
                 checked(Ceiling, every), {key: checked(Ceiling, {**every, **table}) for key, table in own.items()}
             )
-        except (ConfigError, TypeError) as error:
+        except ConfigError as error:
             raise ConfigError(f"ceilings: {file}: {error}") from None
 
     def of(self, key: str | None, defaults: Settings) -> Ceiling:

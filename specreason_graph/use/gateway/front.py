@@ -19,7 +19,7 @@ from specreason_graph.use.gateway.spans import RequestSpan, request_span
 PROBES = ("/health", "/ready", "/metrics")
 """What machines ask again and again; none of it is a line in the log, and no browser's preflight is."""
 _METRICS = "/metrics"
-_RUNS = "/runs/"
+_RUNS = "runs"
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 _ID = b"x-request-id"
 
@@ -36,7 +36,8 @@ class Accounts:
         if scope["type"] != "http":
             return
         headers = _headers(scope)
-        probe = scope["path"] in PROBES or "access-control-request-method" in headers
+        preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+        probe = scope["path"] in PROBES or preflight
         method = scope["method"] if scope["method"] in _METHODS else "other"
         with nullcontext(RequestSpan()) if probe else request_span(f"{method} gateway", headers) as span:
             account = Account(request_id(headers.get("x-request-id", "")), method, span)
@@ -100,7 +101,7 @@ class Door:
     def _let_in(self, scope: Scope, account: Account) -> None:
         headers = _headers(scope)
         if scope["path"] not in self._open or scope["method"] not in ("GET", "HEAD"):
-            watched = self._gateway.seen is not None and f"{scope['path']}/".startswith(_RUNS)
+            watched = self._gateway.seen is not None and scope["path"].split("/")[1:2] == [_RUNS]
             key = _sent_key(headers.get("authorization", ""), by_browser=watched)
             account.key = None if key is None else self._gateway.keys.name_of(key)
             if account.key is None:

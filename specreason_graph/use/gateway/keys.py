@@ -41,6 +41,11 @@ class Keys:
         else:
             self._names = _digests([(name, key.get_secret_value()) for name, key in source.items()])
 
+    @property
+    def names(self) -> set[str]:
+        """Of all keys, as they were read last."""
+        return set(self._names.values())
+
     def name_of(self, key: str) -> str | None:
         """Whose key it is; None for nobody's. All are compared, in the same time for each."""
         self._look_again()
@@ -60,7 +65,7 @@ class Keys:
         except ConfigError as error:
             logger.error("the keys stay as they were: %s", error)
         else:
-            logger.warning("the keys were read again: %d of %d names", len(self._names), len(set(self._names.values())))
+            logger.warning("the keys were read again: %d of %d names", len(self._names), len(self.names))
 
 
 def _version(file: Path) -> object:
@@ -69,7 +74,7 @@ def _version(file: Path) -> object:
         found = os.stat(file)
     except OSError as error:
         return error.errno
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino  # of rights, only the first tells
 
 
 def _read(file: Path) -> dict[bytes, str]:

@@ -113,6 +113,17 @@ class ChatRequest(Sparse):
     def _results_behind_calls(cls, messages: list[Message]) -> list[Message]:
         return check_order(messages)
 
+    @field_validator("specreason")
+    @classmethod
+    def _of_a_size(cls, chosen: dict[str, Any]) -> dict[str, Any]:
+        """What is bounded under OpenAI's names is so under ours."""
+        tools = chosen["tools"] if isinstance(chosen.get("tools"), list) else []
+        if len(tools) > _MOST_TOOLS:
+            raise ValueError(f"tools: there may be {_MOST_TOOLS} at most")
+        for schema in (chosen.get("answer_schema"), *tools):
+            _check_size(schema)
+        return chosen
+
     @field_validator("tool_choice", mode="before")
     @classmethod
     def _its_name(cls, choice: Any) -> str:
@@ -136,6 +147,11 @@ class ChatRequest(Sparse):
     def _not_here(cls, value: Any) -> None:
         if value:
             raise ValueError("this is not served here: a reply is reasoning and an answer, as text; leave it out")
+
+    @property
+    def pieces(self) -> int:
+        """Messages and calls."""
+        return sum(1 + len(message.tool_calls) for message in self.messages)
 
     def chat(self) -> list[BaseMessage]:
         """The conversation."""
@@ -189,6 +205,6 @@ def read(body: bytes) -> ChatRequest:
         raise malformed(error) from None
 
 
-def _check_size(schema: dict[str, Any] | None) -> None:
+def _check_size(schema: Any) -> None:
     if schema is not None and len(json.dumps(schema)) > _LARGEST_SCHEMA:
         raise ValueError(f"a schema has {_LARGEST_SCHEMA} characters at most")

@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 from specreason_graph.contract.config import PairConfig
-from specreason_graph.contract.errors import ConfigError, EndpointError
+from specreason_graph.contract.errors import ConfigError, EndpointError, NoRoom
 from specreason_graph.contract.settings import Settings
 from specreason_graph.endpoint.failures import told_failures
 from specreason_graph.judging.policy import FittedPolicy
@@ -132,6 +132,8 @@ class Gateway:
         ceiling = self.ceilings.of(account.key, self.settings)
         ceiling.check_samples(request.n, self.jobs.most)
         context = (await cards(self.pairs[pair], self.settings)).context
+        if request.pieces > context:  # each is a token at least; to look at many takes long, and all others wait
+            raise NoRoom(f"messages: {request.pieces} are more than a context of {context} tokens can hold; send fewer")
         longest_answer = max(self.settings.answer_budget, context // _ANSWERS_SHARE)
         return await asyncio.to_thread(request.settings, self.settings, pair, longest_answer, ceiling)
 

@@ -63,16 +63,18 @@ async def test_a_later_failure_does_not_take_the_place_of_the_first() -> None:
 
 async def test_stopping_it_from_outside_stops_all() -> None:
     """Ctrl-C: what has not finished is not done on in the background."""
-    stopped: list[int] = []
+    started, stopped = list[int](), list[int]()
 
     async def do(item: int) -> None:
+        started.append(item)
         try:
             await asyncio.sleep(3600)
         finally:
             stopped.append(item)
 
     task = asyncio.create_task(each(range(9), do, 3))
-    await asyncio.sleep(0.01)
+    while len(started) < 3:  # noqa: ASYNC110 - what is waited for has no event
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

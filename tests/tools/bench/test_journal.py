@@ -136,6 +136,32 @@ def test_a_disk_that_is_full_loses_nothing_that_was_kept(tmp_path: Path, monkeyp
         assert journal.records() == [{"problem": "first"}, {"problem": "second"}]
 
 
+@pytest.mark.parametrize("room", [0, 10])
+def test_a_disk_that_is_full_from_the_start_leaves_what_the_same_command_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Guards the message: a file of half a first line was no run to the next start. So is a kill that came as early."""
+    path, write = tmp_path / "run.jsonl", os.write
+
+    def full(file: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        wrote, room = write(file, data[:room]), 0
+        return wrote
+
+    size = room
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(SpecReasonError, match=r"No space left.*the same command goes on"):
+            Journal(path, SETTINGS)
+    assert path.stat().st_size == size
+    for record in ({"problem": "first"}, {"problem": "second"}):
+        with Journal(path, SETTINGS) as journal:
+            journal.append(record)
+    assert read_journal(path) == (json.loads(json.dumps(SETTINGS)), [{"problem": "first"}, {"problem": "second"}])
+
+
 @pytest.mark.parametrize("path", ["", "/dev/null/run.jsonl", "a.file/run.jsonl"])
 def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, path: str) -> None:
     (tmp_path / "a.file").touch()
@@ -146,13 +172,13 @@ def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path, path: str)
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
+        b'{"settings": {"other',
         b"some text\n",
         b'["a list"]\n',
         b'{"problem": "a", "answer": "1"}\n',
         b"PAR1\xff\xfe\x00\n",
     ],
-    ids=["empty", "text", "list", "problems", "binary"],
+    ids=["a part of another's first line", "text", "list", "problems", "binary"],
 )
 def test_what_is_no_journal_is_told_and_kept(tmp_path: Path, content: bytes) -> None:
     """Such as a file of problems, named by mistake: nothing is written to it."""

@@ -29,7 +29,7 @@ def serving(
     thread.start()
 
     def call(coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=60)
 
     context = scripted_pair(base, draft, template=template)
     servers = call(context.__aenter__())

@@ -9,8 +9,9 @@ from importlib.metadata import version
 
 import pytest
 import typer
+from serving import Held
 
-from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
+from specreason_graph.testing import Fault, Script
 from specreason_graph.tools.cli.app import app
 
 from .conftest import Specreason, at, serving
@@ -90,8 +91,7 @@ def test_an_error_on_the_way_loses_no_step(specreason: Specreason) -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_ctrl_c_shows_what_was_reached_and_stops_the_servers(as_json: bool, until: Callable[..., None]) -> None:
-    slow = ScriptedServer(Script(STEPS), template="think", pace=Pace(seconds_per_token=0.2))
-    with serving(Script(STEPS), slow) as servers:
+    with serving(Script(STEPS), Held(Script(STEPS), role="draft", free=1)) as servers:
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -109,7 +109,7 @@ def test_ctrl_c_shows_what_was_reached_and_stops_the_servers(as_json: bool, unti
         )
         until(lambda: len(servers.draft.completions) == 2 and servers.draft.running)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         until(lambda: not servers.draft.running)
     assert (process.returncode, err) == (130, "")
     if as_json:

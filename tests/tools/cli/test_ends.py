@@ -47,7 +47,7 @@ def test_ctrl_c_is_quiet_while_it_starts(seconds: float) -> None:
         assert process.stdout.readline() == "begun\n"
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert process.returncode in (130, 0)  # 0: it had ended
     assert not err
 
@@ -59,7 +59,7 @@ def test_what_ignores_ctrl_c_from_the_start_goes_on_ignoring_it() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert (process.returncode, "acceptance" in out) == (0, True)
 
 
@@ -76,7 +76,7 @@ def test_long_work_that_is_stopped_says_what_is_kept(command: str, tmp_path: Pat
             kept = tmp_path / "kept.jsonl"
             until(lambda: kept.exists() and kept.read_text(encoding="utf-8").count("\n") > 1)
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "what is finished is in kept.jsonl" in " ".join(err.split())
     assert "Traceback" not in err
@@ -93,7 +93,7 @@ def test_what_can_not_be_written_is_no_traceback(servers: ScriptedPair, options:
         out = full if to == "full" else writing
         with started("solve", "How many?", *options, *at(servers), stdout=out) as process:
             os.close(writing)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in err
     assert "Exception ignored" not in err
@@ -107,7 +107,7 @@ def test_text_is_utf_8_whatever_the_locale(servers: ScriptedPair, piped: bool) -
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     asked = "-" if piped else question
     with started("solve", asked, *at(servers), env=plain, stdin=subprocess.PIPE) as process:
-        out, err = process.communicate(question if piped else "", timeout=30)
+        out, err = process.communicate(question if piped else "", timeout=60)
     assert (process.returncode, err) == (0, "")
     assert "There are 3 cows ✓." in out
     prompt = servers.base.completions[-1].prompts[0]

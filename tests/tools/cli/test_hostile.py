@@ -23,7 +23,7 @@ STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", r"So \boxed{12}."]
 NUMBERS = ["nan", "1e400", "-1", "9" * 5000, "x"]
 TEXTS = ["", "a\nb", os.fsdecode(b"\xff"), "x" * 5000, "[1"]
 FILES = ["", ".", "/dev/null/x", "/dev/full", "no/such", "x" * 5000, "binary", "deep.jsonl", "empty.jsonl"]
-FILES += ["folder.jsonl", "folder.parquet", "binary.parquet", "other.jsonl"]
+FILES += ["folder.jsonl", "folder.parquet", "binary.parquet", "other.jsonl", "deep.toml", "other.toml"]
 COMMANDS: dict[str, Callable[..., object]] = {
     str(it.name or it.callback.__name__): it.callback for it in app.registered_commands if it.callback
 }
@@ -50,6 +50,8 @@ def works(
     Path("binary").write_bytes(b"\xff\xfe\x00PAR1" * 9)
     Path("binary.parquet").write_bytes(b"PAR1 and no more")
     Path("deep.jsonl").write_text("[" * 100_000, encoding="utf-8")
+    Path("deep.toml").write_text(f"base = {'[' * 10_000}", encoding="utf-8")
+    Path("other.toml").write_text("every = 5\nkey = 5\nbase = nan\n", encoding="utf-8")
     Path("other.jsonl").write_text('{"settings": {}}\n{"problem": 5}\n[]\n', encoding="utf-8")
     Path("empty.jsonl").touch()
     Path("run.json").write_text(json.dumps({"answer": None, "ended": None, "steps": []}), encoding="utf-8")

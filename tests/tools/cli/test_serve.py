@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from openai import AuthenticationError, InternalServerError, OpenAI
+from serving import Held
 
 from specreason_graph.testing import Pace, Script, ScriptedPair, ScriptedServer
 
@@ -63,7 +64,7 @@ def test_it_prints_where_openai_s_clients_find_it_and_the_key_that_it_made_up() 
         assert reply.choices[0].message.content == "12"
         assert (reply.choices[0].model_extra or {})["specreason"]["acceptance_rate"] == 0.5
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert "scripted-base with scripted-draft as specreason" in err
     assert exports["OPENAI_API_KEY"] not in err
@@ -81,7 +82,7 @@ def test_a_signal_ends_it_and_the_runs_that_go_on(number: signal.Signals, until:
             asked = elsewhere.submit(it.chat.completions.create, model="specreason", messages=QUESTION)
             until(lambda: servers.draft.running)
             process.send_signal(number)
-            _, err = process.communicate(timeout=10)
+            _, err = process.communicate(timeout=60)
             with pytest.raises(InternalServerError, match="the gateway is stopping"):
                 asked.result()
         assert process.returncode == 0
@@ -91,8 +92,8 @@ def test_a_signal_ends_it_and_the_runs_that_go_on(number: signal.Signals, until:
 
 def test_sigterm_lets_what_goes_on_end_and_takes_no_more(until: Callable[..., None]) -> None:
     """Guards deployments: a new version is rolled out without losing an answer."""
-    slow = ScriptedServer(DRAFT, template="think", model="scripted-draft", pace=Pace(ttft=0.7))
-    with serving(BASE, slow) as servers, started(servers, "--drain", "60") as (process, exports):
+    draft = Held(DRAFT, role="draft")
+    with serving(BASE, draft) as servers, started(servers, "--drain", "60") as (process, exports):
         with client(exports) as it, ThreadPoolExecutor(1) as elsewhere:
             asked = elsewhere.submit(it.chat.completions.create, model="specreason", messages=QUESTION)
             until(lambda: servers.draft.running)
@@ -103,8 +104,9 @@ def test_sigterm_lets_what_goes_on_end_and_takes_no_more(until: Callable[..., No
             with pytest.raises(InternalServerError, match="the gateway is stopping") as caught:
                 new.create(model="specreason", messages=QUESTION)
             assert (caught.value.status_code, caught.value.response.headers["connection"]) == (503, "close")
+            draft.let_go()
             assert asked.result().choices[0].message.content == "12"
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in err
 
@@ -122,7 +124,7 @@ def test_what_an_operator_sees_is_json_and_keys_come_from_a_file(tmp_path: Path)
         other = httpx.options(f"{url}/v1/chat/completions", headers={**asks, "Origin": "https://evil.example"})
         assert 'specreason_requests_total{outcome="ok"} 1.0' in httpx.get(f"{url}/metrics").text
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert preflight.headers["access-control-allow-origin"] == "https://chat.example"
     assert "access-control-allow-origin" not in other.headers
     said, *lines = err.splitlines()
@@ -133,6 +135,17 @@ def test_what_an_operator_sees_is_json_and_keys_come_from_a_file(tmp_path: Path)
     assert "cows" not in err
 
 
+def test_ceilings_of_a_key_that_is_not_there_are_said(tmp_path: Path) -> None:
+    """Guards operators who mistype a name: that key would go without its ceilings, and nobody would know."""
+    (tmp_path / "keys").write_text("batch: sk-1\n")
+    (tmp_path / "ceilings").write_text("[key.batch]\nn = 2\n[key.bacth]\nn = 1\n")
+    options = ["--gateway-keys", str(tmp_path / "keys"), "--ceilings", str(tmp_path / "ceilings")]
+    with serving(BASE, DRAFT) as servers, started(servers, *options, keys_given=True) as (process, _):
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert "ceilings: there is no key called bacth\n" in err
+
+
 def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
     with serving(BASE, DRAFT) as servers, started(servers, SPECREASON_GATEWAY_KEY=" a secret\n") as (process, exports):
         with client(exports, api_key="a secret") as it:
@@ -140,7 +153,7 @@ def test_a_key_that_is_given_is_taken_and_not_printed() -> None:
         with client(exports, api_key="a guess") as it, pytest.raises(AuthenticationError):
             it.models.list()
         process.terminate()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert exports.keys() == {"OPENAI_BASE_URL"}
     assert "a secret" not in out + err
 
@@ -152,7 +165,7 @@ def test_another_address_than_loopback_needs_a_key_and_warns() -> None:
     ):
         assert exports["OPENAI_BASE_URL"].startswith("http://0.0.0.0:")
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert "0.0.0.0 can be reached from the network" in err
 
 

@@ -46,7 +46,7 @@ def test_it_prints_and_writes_the_environment_in_which_the_pair_is_found_and_end
         written = env.read_text()
         lines = processes.alive("api_server").values()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert len(lines) == 4
     assert not any("'key'" in line for line in lines)
     comment, *exports = written.splitlines(keepends=True)
@@ -68,7 +68,7 @@ def test_a_signal_while_loading_stops_it_without_a_word_of_python(
     with launched(processes, tmp_path, base_args=["--act=stubborn", "--act=hangs"]) as process:
         until(lambda: len(processes.alive("SIG_IGN")) == 2)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert err.endswith("stopping\n")
     assert "Traceback" not in err
@@ -86,7 +86,7 @@ def test_a_launcher_that_is_killed_leaves_nothing(
 
 def test_a_server_that_dies_is_an_error_with_its_own_last_lines(processes: Processes, tmp_path: Path) -> None:
     with launched(processes, tmp_path, draft_args=["--act=dies"]) as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert "specreason: draft server ended while loading (exit status 1); from " in err
     assert "ValueError: Free memory on device (3.1/79.1 GiB) is less than desired" in err
@@ -102,7 +102,7 @@ def test_a_server_that_is_killed_ends_the_other(
         until(env.exists)
         [server] = [pid for pid, line in processes.alive("Qwen3-8B").items() if "guard.py" not in line]
         os.kill(server, signal.SIGKILL)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "specreason: base server ended while running (ended by SIGKILL" in err
     assert processes.alive() == {}

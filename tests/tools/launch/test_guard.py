@@ -35,14 +35,14 @@ def test_nothing_outlives_the_guard_not_even_in_another_session(
         process.send_signal(signal.SIGTERM)
     else:
         process.stdin.close()
-    assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert processes.alive() == {}
     process.stdin.close()
 
 
 def test_a_server_that_ends_takes_its_kin_along_and_its_exit_status_is_told(processes: Processes) -> None:
     with guarded("--act=stubborn", "--act=dies") as process:
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=60) == 1
     assert processes.alive() == {}
 
 
@@ -51,4 +51,4 @@ def test_the_launcher_hears_of_the_signal_that_ended_a_server(processes: Process
         until(lambda: len(processes.alive("api_server")) == 2)
         [server] = processes.alive("api_server").keys() - {process.pid}
         subprocess.run(["kill", "-KILL", str(server)], check=True)
-        assert process.wait(timeout=20) == 128 + signal.SIGKILL
+        assert process.wait(timeout=60) == 128 + signal.SIGKILL

@@ -132,3 +132,10 @@ def test_a_known_pairs_shares_are_of_a_card_that_both_use() -> None:
 )
 def test_a_server_that_listens_everywhere_is_reached_at_loopback(host: str, url: str) -> None:
     assert pair_config(LaunchPlan(**PAIR, host=host)).base.base_url == url
+
+
+def test_a_file_that_is_nested_without_end_is_told(tmp_path: Path) -> None:
+    """Guards scripts: any bad value is one line."""
+    (tmp_path / "deep.toml").write_text(f"base = {'[' * 10_000}")
+    with pytest.raises(ConfigError, match=r"can't read .*deep\.toml"):
+        load_plan(str(tmp_path / "deep.toml"))

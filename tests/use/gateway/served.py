@@ -120,7 +120,7 @@ async def served(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that happens by itself, five seconds at most."""
-    async with asyncio.timeout(5):
+    """Wait for something that happens by itself, half a minute at most."""
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

@@ -13,12 +13,13 @@ import pytest
 from openai import APIStatusError, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import SecretStr
+from serving import Held
 
 from specreason_graph import ConfigError, EndpointConfig, EndpointError, Pair, PairConfig, Settings, create_specreason
 from specreason_graph.testing import Fault, Script, ScriptedServer, scripted_pair
 from specreason_graph.use.gateway import Keys, opened
 
-from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, asking, served, slow
+from .served import BASE, DRAFT, KEY, PRICE, QUESTION, REASONING, SHOPPER, STEPS, asking, served
 
 
 async def test_a_reply_has_reasoning_answer_usage_and_the_figures_of_its_run() -> None:
@@ -128,16 +129,17 @@ async def test_raw_shapes_are_those_of_openai() -> None:
 
 async def test_silence_is_broken_by_comments_that_clients_skip() -> None:
     """Guards long steps: proxies and clients give up on a connection that says nothing."""
-    async with (
-        served(slow(BASE), slow(DRAFT, role="draft"), keep_alive=0.05) as it,
-        it.http as http,
-        it.client as client,
-    ):
-        raw = await http.post("/v1/chat/completions", json=asking(stream=True, specreason={"first_steps": 3}))
-        stream = await client.chat.completions.create(model="specreason", messages=QUESTION, stream=True)
-        answer = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
-    assert raw.text.startswith(": reasoning\n\n")
-    assert raw.text.count(": reasoning\n\n") >= 3
+    base = Held(BASE)
+    async with served(base, DRAFT, keep_alive=0.05) as it, it.http as http, it.client as client:
+        whole = asyncio.create_task(client.chat.completions.create(model="specreason", messages=QUESTION, stream=True))
+        async with http.stream("POST", "/v1/chat/completions", json=asking(stream=True)) as raw:
+            lines = raw.aiter_lines()
+            silence = [await anext(lines) for _ in range(6)]
+            base.let_go()
+            rest = [line async for line in lines]
+        answer = "".join([chunk.choices[0].delta.content or "" async for chunk in await whole])
+    assert silence == [": reasoning", ""] * 3
+    assert rest[-2:] == ["data: [DONE]", ""]
     assert answer == "There are 12 legs."
 
 

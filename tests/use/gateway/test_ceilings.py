@@ -95,6 +95,12 @@ def test_a_file_has_ceilings_for_all_keys_and_others_for_some(tmp_path: Path) ->
         ("[every]\nn = 0", "n: Input should be greater than or equal to 1"),
         ('[every]\nsettings = ["judgee"]', "there is no setting judgee"),
         ("[every", "can't read"),
+        (f"[every]\nn = {'[' * 10_000}", "can't read"),
+        ("key = 5", r"are tables: write \[every\]"),
+        ("every = 5", r"are tables"),
+        ("[[every]]\nn = 3", r"are tables"),
+        ("key.batch = 5", r"are tables"),
+        ("[every]\ndeadline = nan", "deadline: Input should be"),
     ],
 )
 def test_a_file_that_is_none_fails_the_start(text: str, says: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
+from serving import Held
 
 from specreason_graph import ChatSpecReason
 
@@ -18,7 +19,7 @@ from .served import BASE, DRAFT, Served, asking, served, slow, until
 async def idle(it: Served) -> None:
     """Nothing runs: neither here nor on the servers."""
     await until(lambda: not it.gateway.jobs.running)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await it.servers.base.idle()
         await it.servers.draft.idle()
 
@@ -49,8 +50,8 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_its_run() ->
 
 
 async def test_runs_wait_for_their_turn_and_beyond_the_queue_get_503() -> None:
-    bounds: Any = {"at_once": 1, "waiting": 1}
-    async with served(slow(BASE, 0.02), DRAFT, keep_alive=0.1, **bounds) as it, it.http as http:
+    base = Held(BASE)
+    async with served(base, DRAFT, keep_alive=0.1, at_once=1, waiting=1) as it, it.http as http:
         first = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         second = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=True)))
@@ -59,19 +60,22 @@ async def test_runs_wait_for_their_turn_and_beyond_the_queue_get_503() -> None:
         third = await http.post("/v1/chat/completions", json=asking())
         assert (third.status_code, third.json()["error"]["code"]) == (503, "overloaded")
         assert int(third.headers["retry-after"]) > 0
+        base.let_go()
         assert (await first).json()["choices"][0]["message"]["content"] == "There are 12 legs."
         assert "There" in (await second).text
         assert (await http.post("/v1/chat/completions", json=asking())).status_code == 200
 
 
 async def test_a_client_that_leaves_the_queue_gives_its_place_back() -> None:
-    async with served(slow(BASE, 0.02), DRAFT, at_once=1, waiting=1) as it, it.http as http:
+    base = Held(BASE)
+    async with served(base, DRAFT, at_once=1, waiting=1) as it, it.http as http:
         first = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         second = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.waiting)
         second.cancel()
         await until(lambda: not it.gateway.jobs.waiting)
+        base.let_go()
         assert (await first).status_code == 200
 
 
@@ -83,15 +87,15 @@ async def test_many_at_once_all_get_the_answer() -> None:
 
 
 async def test_a_gateway_that_stops_says_so_and_leaves_nothing_running() -> None:
-    async with served(slow(BASE, 0.2), DRAFT, keep_alive=0.1) as it, it.http as http:
+    async with served(Held(BASE), DRAFT, keep_alive=0.1) as it, it.http as http:
         whole = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
-        stream = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=True)))
-        await until(lambda: it.gateway.jobs.running == 2)
-        await asyncio.sleep(0.2)  # the stream has begun
-        await it.gateway.jobs.stop()
+        async with http.stream("POST", "/v1/chat/completions", json=asking(stream=True)) as stream:
+            await until(lambda: it.gateway.jobs.running == 2)
+            await it.gateway.jobs.stop()
+            told = (await stream.aread()).decode()
         assert ((await whole).status_code, (await whole).json()["error"]["code"]) == (503, "stopping")
-        assert (await stream).text.endswith("data: [DONE]\n\n")
-        assert '"stopping"' in (await stream).text
+        assert told.endswith("data: [DONE]\n\n")
+        assert '"stopping"' in told
         await idle(it)
 
 

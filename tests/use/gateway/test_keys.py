@@ -83,3 +83,20 @@ def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
     assert (known.name_of("sk-b"), known.name_of("sk-c")) == (None, "carol")
     assert "the keys stay as they were: gateway_keys: line 1" in caplog.text
     assert "sk-" not in caplog.text
+
+
+def test_a_file_that_may_not_be_read_any_more_is_said_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards rotation: rights leave time and size of a file as they were, and the next key would never be seen."""
+    monkeypatch.setattr(keys, "_LOOK_AGAIN", -1.0)
+    file = tmp_path / "keys"
+    file.write_text("alice: sk-a\n")
+    known = Keys(file)
+    file.chmod(0)
+    with monkeypatch.context() as locked:
+        locked.setattr(keys, "small_text", lambda _: (_ for _ in ()).throw(PermissionError()))  # root reads anything
+        assert known.name_of("sk-a") == "alice"
+    assert "the keys stay as they were: gateway_keys: can't read" in caplog.text
+    file.chmod(0o600)
+    assert known.name_of("sk-a") == "alice"

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from serving import Held
 
 from specreason_graph import ConfigError, EndpointConfig, PairConfig, Settings
 from specreason_graph.contract.errors import (
@@ -30,7 +31,7 @@ from specreason_graph.use.gateway import Ceilings, Keys, opened, readiness
 from specreason_graph.use.gateway.log import JsonLines
 from specreason_graph.use.gateway.refusal import refusal
 
-from .served import BASE, DRAFT, KEY, asking, served, slow, until
+from .served import BASE, DRAFT, KEY, asking, served, until
 
 ASKED = "How many legs have 3 cows?"
 
@@ -85,14 +86,17 @@ async def test_an_id_is_taken_in_bounds_and_made_where_there_is_none(sent: str |
 
 
 async def test_each_way_to_end_has_its_outcome(caplog: pytest.LogCaptureFixture) -> None:
-    async with served(slow(BASE), DRAFT, at_once=1, waiting=0) as it, it.http as http:
+    base = Held(BASE)
+    async with served(base, DRAFT, at_once=1, waiting=0) as it, it.http as http:
         await http.post("/v1/chat/completions", json=asking(), headers={"Authorization": "Bearer no"})
         await http.post("/v1/chat/completions", json=asking(model="nobody"))
         await http.get("/who/knows what")
         running = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         await http.post("/v1/chat/completions", json=asking())
+        base.let_go()
         await running
+        base.free = len(base.completions)
         leaving = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
         await until(lambda: it.gateway.jobs.running)
         leaving.cancel()
@@ -115,6 +119,18 @@ async def test_each_way_to_end_has_its_outcome(caplog: pytest.LogCaptureFixture)
     assert "who" not in json.dumps(lines(caplog))
     assert 'specreason_requests_total{outcome="refused"} 3.0' in counted
     assert 'specreason_requests_total{outcome="left"} 1.0' in counted
+
+
+async def test_no_header_hides_a_request_from_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Guards operators: what browsers send before a request is no line of its own, and only there."""
+    hidden = {"Access-Control-Request-Method": "POST", "Origin": "https://chat.example"}
+    async with served(origins=["https://chat.example"]) as it, it.http as http:
+        assert (await http.options("/v1/chat/completions", headers=hidden)).status_code == 200
+        assert (await http.post("/v1/chat/completions", json=asking(), headers=hidden)).status_code == 200
+        await until(lambda: lines(caplog))
+        counted = (await http.get("/metrics")).text
+    assert [line["outcome"] for line in lines(caplog)] == ["ok"]
+    assert 'specreason_requests_total{outcome="ok"} 1.0' in counted
 
 
 @pytest.mark.parametrize("stream", [False, True])

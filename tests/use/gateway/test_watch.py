@@ -16,7 +16,9 @@ from browser import CONTRAST, WIDTHS
 from langchain_core.messages import HumanMessage
 from playwright.async_api import Browser, async_playwright, expect
 from pydantic import SecretStr
+from serving import Held
 
+from specreason_graph.testing import ScriptedServer
 from specreason_graph.use.gateway import Keys
 from specreason_graph.use.gateway.seen import SeenRuns
 from specreason_graph.use.page.build import run_page
@@ -92,11 +94,13 @@ async def test_a_key_sees_its_own_runs_alone() -> None:
 
 
 async def test_a_client_that_leaves_has_stopped_its_run() -> None:
-    async with served(slow(BASE, 0.2), slow(DRAFT, 0.2, role="draft"), seen=10) as it, it.http as http:
-        with pytest.raises(httpx.ReadTimeout):
-            await http.post("/v1/chat/completions", json=asking(), timeout=0.3)
-        assert it.gateway.seen is not None
-        [run] = it.gateway.seen.of("tester")
+    async with served(Held(BASE), DRAFT, seen=10) as it, it.http as http:
+        leaving = asyncio.create_task(http.post("/v1/chat/completions", json=asking()))
+        seen = it.gateway.seen
+        assert seen is not None
+        await until(lambda: list(seen.of("tester")))
+        leaving.cancel()
+        [run] = seen.of("tester")
         await until(lambda: run.status == "stopped")
 
 
@@ -114,17 +118,42 @@ async def test_a_drafted_step_is_shown_while_it_waits() -> None:
         assert "being judged" not in (await http.get(f"/runs/{run.id}")).text
 
 
+class Followed:
+    """The pace of whoever looks: a token comes when somebody has looked so often since the one before."""
+
+    at_once, looks = 1, 0
+
+    def __init__(self, often: int) -> None:
+        self.often = often
+
+    def begin(self, uncached: int, sequences: int, *, place: int = 0, ago: float = 0.0) -> Followed:
+        return self
+
+    async def until(self, token: int, *, last: int | None) -> None:
+        before = self.looks
+        while self.looks < before + self.often:  # noqa: ASYNC110 - whoever looks waits for nothing
+            await asyncio.sleep(0.001)
+
+    def close(self) -> None:
+        """Nobody waits."""
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_is_being_written_grows(stream: bool) -> None:
     """Guards long steps and answers: who follows a run sees each token, and reads nothing twice."""
     seen: dict[str, list[str]] = {"draft": [], "base": [], "answer": []}
-    async with served(slow(BASE, 0.02), slow(DRAFT, 0.02, role="draft"), seen=10) as it, it.http as http:
+    paces = Followed(4), Followed(1)  # so that base has not written its step by the time that it is waited for
+    base, draft = (
+        ScriptedServer(script, template="think", model=role, pace=pace)
+        for script, role, pace in zip((BASE, DRAFT), ("base", "draft"), paces, strict=True)
+    )
+    async with served(base, draft, seen=10) as it, it.http as http:
         assert it.gateway.seen is not None
-        in_turn = {"hedge": False}  # a hedge is often whole before anybody waits for it
-        body = asking(stream=stream, specreason=in_turn)
-        asked = asyncio.create_task(http.post("/v1/chat/completions", json=body))
+        asked = asyncio.create_task(http.post("/v1/chat/completions", json=asking(stream=stream)))
         while not asked.done():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
+            for pace in paces:
+                pace.looks += 1
             for run in it.gateway.seen.of("tester"):
                 found = run.so_far()
                 assert [it["text"] for it in found["pending"]] == list({it["text"]: 0 for it in found["pending"]})
