@@ -1,13 +1,65 @@
-"""Where in a thread a step was kept, read from what the nodes wrote: no state is rebuilt on the way."""
+"""Which runs a thread holds, and where one kept a step, read from checkpoints: no state is rebuilt on the way."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.models.conversation import question_hash
+
+
+class KeptRun(NamedTuple):
+    """A run in a thread."""
+
+    nodes: list[str]
+    """Of the graphs around it, outermost first; none where the thread is its own."""
+    last: RunnableConfig
+    """Of its last checkpoint, for `aget_state` of a graph that `create_specreason` made."""
+
+
+async def runs_of(saver: BaseCheckpointSaver[Any], thread: str) -> list[KeptRun]:
+    """The runs that a thread holds, the one that was written last at the end.
+
+    They are its own, and those of the loop as a node or a subgraph of another graph, which have a namespace each.
+    """
+    found: dict[str, CheckpointTuple] = {}
+    newest: dict[str, str] = {}
+    async for kept in saver.alist({"configurable": {"thread_id": thread}}):  # from the last one back
+        newest.setdefault(_namespace(kept), kept.checkpoint["id"])
+        run = _run(kept)
+        if run is not None and (run not in found or (not _is_of(found[run], run) and _is_of(kept, run))):
+            found[run] = kept
+    return [
+        KeptRun(_nodes(_namespace(kept)), _config(kept, newest[_namespace(kept)])) for kept in reversed(found.values())
+    ]
+
+
+def _is_of(kept: CheckpointTuple, run: str) -> bool:
+    """Whether the conversation is still the run's: the next question comes to a state that is the last run's."""
+    values = kept.checkpoint["channel_values"]
+    messages = values.get("messages", [])
+    asked = messages[:-1] if values.get("specreason_done") else messages
+    return _run(kept) == run and question_hash(asked) == values["specreason_run"]["question"]
+
+
+def _namespace(kept: CheckpointTuple) -> str:
+    return str(kept.config["configurable"].get("checkpoint_ns", ""))
+
+
+def _nodes(namespace: str) -> list[str]:
+    """Names of nodes; LangGraph puts ids behind them, and numbers of calls between them."""
+    return [part.partition(":")[0] for part in namespace.split("|") if part and not part.isdecimal()]
+
+
+def _config(kept: CheckpointTuple, newest: str) -> RunnableConfig:
+    """Without its id where nothing follows it: what a node wrote before a kill is read too then."""
+    if kept.checkpoint["id"] != newest:
+        return kept.config
+    told = {key: value for key, value in kept.config["configurable"].items() if key != "checkpoint_id"}
+    return {"configurable": told}
 
 
 async def checkpoint_before(

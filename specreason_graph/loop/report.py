@@ -49,6 +49,13 @@ def report(state: SpecReasonState) -> Report:
     )
 
 
+def so_far(state: SpecReasonState) -> dict[str, Any]:
+    """The report, and with it the drafted step that waits for the judge, for a person or for base."""
+    waits = None if state.get("specreason_done") else state.get("specreason_pending")
+    pending = [] if waits is None else [{"role": "draft", "text": waits["drafted"]["text"], "status": waits["status"]}]
+    return {**report(state), "pending": pending}
+
+
 def acceptance(steps: Sequence[Step]) -> tuple[int, int]:
     """How many drafted steps were accepted, of how many that were judged."""
     judged = [step["accepted"] for step in steps if step["accepted"] is not None]

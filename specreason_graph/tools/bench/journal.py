@@ -113,7 +113,8 @@ def read_journal(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         if path.is_char_device():  # some have no end
             raise ConfigError(f"{path} is a device, not a run of `specreason bench` or `calibrate`")
-        first, *lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+        # JSON's texts may hold what else Python ends a line at.
+        first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
         raise ConfigError(f"can't read the run {path}: {error.strerror}") from error
     head = _parsed(first) or {}

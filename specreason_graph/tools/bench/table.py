@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich import box
 from rich.table import Table
 
@@ -31,14 +33,17 @@ def bench_table(report: BenchReport) -> Table:
     return table
 
 
-def report_lines(report: BenchReport) -> list[str]:
+def report_lines(
+    report: BenchReport, called: Callable[[Arm, Arm], str] = lambda one, other: f"{one} - {other}"
+) -> list[str]:
     """What stands below the table.
 
     A line a pair: the difference in percentage points and the ratio of seconds, with their intervals. Then what base's
     speculative decoding gave, where that is known of all arms together alone.
     """
     # From the right, since a threshold may be below 0.
-    lines = [f"{' - '.join(name.rsplit('-', 1))}: {_difference(pair)}" for name, pair in report["paired"].items()]
+    pairs = [(called(*name.rsplit("-", 1)), pair) for name, pair in report["paired"].items()]
+    lines = [f"{name}: {_difference(pair)}" for name, pair in pairs]
     decoding = [totals for arm, totals in report["arms"].items() if parts_of(arm).decodes]
     if report["tokens_a_pass"] is not None and any(totals["tokens_a_pass"] is None for totals in decoding):
         lines.append(f"tokens a pass of base that decodes, all arms together: {report['tokens_a_pass']:.2f}")

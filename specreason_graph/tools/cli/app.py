@@ -45,9 +45,7 @@ from specreason_graph.tools.cli.solve import solve
 from specreason_graph.tools.cli.status import BAD_USAGE, ERROR, NO_ANSWER, OK
 from specreason_graph.tools.cli.texts import given
 from specreason_graph.tools.cli.up import up
-from specreason_graph.tools.cli.view import HtmlFile, OpenIt, save, view_command
-from specreason_graph.use.page.build import run_page
-from specreason_graph.use.page.render import runs_html
+from specreason_graph.tools.cli.view import HtmlFile, OpenIt, save_runs, view_command
 
 _GOES_ON = "What was stopped goes on where it was: run the same command again."
 
@@ -94,8 +92,7 @@ def solve_command(
     with serve() as config:
         outcome, failure = _solved(config, text, settings, policies, as_json=as_json)
     if html is not None or open_it:
-        page = run_page(outcome)
-        save(runs_html([page], page.title), html, open_it=open_it)
+        save_runs([(outcome, "")], html, open_it=open_it)
     if failure is not None:
         raise failure
     raise typer.Exit(NO_ANSWER if outcome["answer"] is None else OK)
@@ -121,8 +118,7 @@ def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR, html: HtmlFile =
             told.append((outcome, "right" if is_right else "wrong"))
     console.print(f"\n{right} of {len(PROBLEMS)} right", style="bold")
     if html is not None or open_it:
-        pages = [run_page(outcome, about) for outcome, about in told]
-        save(runs_html(pages, "Three word problems"), html, open_it=open_it)
+        save_runs(told, html, title="Three word problems", open_it=open_it)
     raise typer.Exit(OK if right else NO_ANSWER)
 
 

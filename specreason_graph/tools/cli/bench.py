@@ -44,7 +44,6 @@ from specreason_graph.tools.cli.options import (
     with_policy,
 )
 from specreason_graph.tools.cli.progress import counting, stoppable
-from specreason_graph.tools.report.write import write_bench
 
 
 @with_graded_settings
@@ -88,7 +87,7 @@ def bench(
     if plots is not None:
         check_folder("plots", plots)
     if report_file is not None:
-        check_file("report", report_file)
+        check_file("report", report_file, out, Path(problems), *([policy_file] if policy_file else []))
     decode_url = _decode_url(decode_url, arm)
     todo = turns(load_problems(problems, skip=skip, limit=limit, seed=settings.seed), arm, samples)
     settings, policies = with_policy(settings, policy_file)
@@ -103,6 +102,8 @@ def bench(
     if plots is not None:
         _plot(report, plots)
     if report_file is not None:
+        from specreason_graph.tools.report.write import write_bench
+
         write_bench(report, outcomes, settings_of_run, report_file)
     if as_json:
         print(json.dumps(report))

@@ -32,7 +32,6 @@ from specreason_graph.tools.calibrate.verdict import as_json, verdict
 from specreason_graph.tools.cli.files import check_file
 from specreason_graph.tools.cli.options import Concurrency, Limit, ProblemSource, Serve, Skip, some_settings, with_pair
 from specreason_graph.tools.cli.progress import counting, stoppable
-from specreason_graph.tools.report.write import write_calibration
 
 _ASKED = ("likelihood", "paper", "yes-no", "strict")
 
@@ -70,11 +69,12 @@ def calibrate_command(
     The draft proposes steps on problems that base solves; each is judged, and base finishes behind it: a step is bad
     when base no longer comes to the right answer. The policy is the probability that a step is fine.
     """
-    check_file("policy", policy)
+    read = (out, Path(problems))
+    check_file("policy", policy, *read)
     if plot is not None:
-        check_file("plot", plot)
+        check_file("plot", plot, *read, policy)
     if report_file is not None:
-        check_file("report", report_file)
+        check_file("report", report_file, *read, policy, *([plot] if plot else []))
     todo, catalog = load_problems(problems, skip=skip, limit=limit, seed=settings.seed), builtin()
     judges = [_asking(catalog.judge(name), spots) for name in ask]
     with serve(slots=concurrency) as config, stoppable(out) as leave:
@@ -94,6 +94,8 @@ def calibrate_command(
     if plot is not None:
         risk_against_acceptance(found, plot)
     if report_file is not None:
+        from specreason_graph.tools.report.write import write_calibration
+
         write_calibration(found, policy if written else None, report_file)
     if as_json_:
         print(json.dumps(as_json(found, str(policy) if written else None)))

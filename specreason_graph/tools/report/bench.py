@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydantic import BaseModel
@@ -97,7 +98,7 @@ def bench_page(report: BenchReport, outcomes: Sequence[Outcome], pages: Mapping[
             ArmRow(number=at, name=arm_name(arm), kind=parts_of(arm).method, cells=arm_cells(report, arm))
             for at, arm in enumerate(arms, 1)
         ],
-        differences=report_lines(report),
+        differences=report_lines(report, lambda one, other: f"{arm_name(one)} against {arm_name(other)}"),
         chart=_chart(report, arms),
         looping=[arm_name(arm) for arm in looping],
         rates=[
@@ -196,7 +197,7 @@ def _place(step: Step) -> int:
 
 def _problems(outcomes: Sequence[Outcome], arms: Sequence[Arm], pages: Mapping[str, str]) -> Iterable[ProblemRow]:
     first = {(it["problem"], it["arm"]): it for it in outcomes if it["sample"] == 0}
-    for problem in dict.fromkeys(problem for problem, _ in first):
+    for problem in sorted({problem for problem, _ in first}, key=_as_counted):
         tried = [first.get((problem, arm)) for arm in arms]
         yield ProblemRow(
             name=shown(problem),
@@ -204,6 +205,11 @@ def _problems(outcomes: Sequence[Outcome], arms: Sequence[Arm], pages: Mapping[s
             tried=[None if it is None else _tried(it) for it in tried],
             page=pages.get(problem),
         )
+
+
+def _as_counted(name: str) -> list[tuple[int, str]]:
+    """The tenth behind the ninth; a journal has them as they were finished."""
+    return [(len(part), part) if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _tried(outcome: Outcome) -> Tried:

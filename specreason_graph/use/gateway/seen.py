@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from specreason_graph.contract.state import SpecReasonState
-from specreason_graph.loop.report import Report, report
+from specreason_graph.loop.report import Report, report, so_far
 from specreason_graph.loop.watched import BeingWritten
 
 Status = Literal["running", "answered", "stopped"]
@@ -53,19 +53,16 @@ class SeenRun:
 
     def so_far(self) -> dict[str, Any]:
         """The report, and what the models wrote for the next step; or as much of the answer as there is."""
-        found, pending = self.report(), list[dict[str, str]]()
         if self.status != "running":
-            return {**found, "pending": pending}
-        waits = self._state.get("specreason_pending") if self._state else None
-        if waits is not None:
-            pending.append({"role": "draft", "text": waits["drafted"]["text"], "status": waits["status"]})
+            return {**self.report(), "pending": []}
+        found = so_far(self._state or SpecReasonState(messages=[]))
         if self._writing is not None:
             role, step, text = self._writing
             if step is None:
                 found["answer"] = found["answer"] or text()
-            elif step == len(found["steps"]) and not (waits and role == "draft"):  # else it is written already
-                pending.append({"role": role, "text": text(), "status": "writing"})
-        return {**found, "pending": pending}
+            elif step == len(found["steps"]) and not (found["pending"] and role == "draft"):  # else it is written
+                found["pending"].append({"role": role, "text": text(), "status": "writing"})
+        return found
 
 
 class SeenRuns:

@@ -76,7 +76,8 @@ async def _page(request: Request, id: str, runs: Runs, key: Key) -> Response:
 @routes.get("/runs/{id}/record")
 async def _record(id: str, runs: Runs, key: Key) -> Response:
     """What `specreason view` reads."""
-    return JSONResponse(_own(runs, key, id).report(), headers=_HEADERS)
+    run = _own(runs, key, id)
+    return JSONResponse({**run.so_far(), "status": run.status}, headers=_HEADERS)
 
 
 def _own(runs: SeenRuns, key: str, id: str) -> SeenRun:

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from specreason_graph.contract.errors import checked
-from specreason_graph.contract.state import Ended, GateReason, RejectReason, Step
+from specreason_graph.contract.state import GateReason, RejectReason, Step
 from specreason_graph.loop.report import acceptance, draft_share
 from specreason_graph.use.page.differences import Piece, versions
-from specreason_graph.use.page.judging import how_judged
+from specreason_graph.use.page.judging import AT_SIGHT, how_judged
 from specreason_graph.use.page.model import Asked, Drafted, PageStep, PendingStep, RoleTokens, RunPage, Scale
 from specreason_graph.use.page.recorded import Recorded, RecordedSpot, RecordedStep
 from specreason_graph.use.page.text import shortened, shown
 from specreason_graph.use.page.times import NODES, times_of
-from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS, WAITS
+from specreason_graph.use.page.words import ENDINGS, REASONS, TURNS, WAITED, WAITS
 
 _TITLE = 80  # characters, as of the next
 _NAME = 200
+_CHANCE = "random"
+"""The policy of a benchmark's control: it accepts at a rate, whatever the score."""
 
 
 def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = False) -> RunPage:
@@ -34,13 +36,14 @@ def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = Fals
     run = checked(Recorded, shown(dict(record)))
     steps = cast(list[Step], [step.model_dump() for step in run.steps])
     accepted, judged = acceptance(steps)
-    question = run.question.strip()
+    question, chance = run.question.strip(), run.policy is not None and run.policy.name == _CHANCE
     return RunPage(
         title=" ".join(question[:_TITLE].split()) + "…" * (len(question) > _TITLE) or "A run",
         about=shown(about),
         question=question,
         answer=None if run.answer is None else run.answer.strip(),
-        ended=ENDINGS.get(cast(Ended, run.ended), "it goes on" if goes_on else "it was stopped"),
+        ended=_ended(run, goes_on=goes_on),
+        goes_on=goes_on,
         models={role: shortened(name, _NAME) for role, name in run.models.items()},
         seconds=run.seconds,
         accepted=accepted,
@@ -56,11 +59,22 @@ def run_page(record: Mapping[str, Any], about: str = "", *, goes_on: bool = Fals
             for role, used in run.usage.items()
         },
         scale=_scale(run.steps),
-        steps=[_step(step) for step in run.steps],
-        pending=[PendingStep(role=it.role, text=it.text.strip("\n"), waits_for=WAITS[it.status]) for it in run.pending],
+        steps=[_step(_by_chance(step) if chance else step) for step in run.steps],
+        pending=[
+            PendingStep(role=it.role, text=it.text.strip("\n"), waits_for=(WAITS if goes_on else WAITED)[it.status])
+            for it in run.pending
+        ],
         times=times_of(run),
-        judging=how_judged(run),
+        judging=None if chance else how_judged(run),
     )
+
+
+def _ended(run: Recorded, *, goes_on: bool) -> str:
+    if run.ended is not None and run.ended in ENDINGS:
+        return ENDINGS[run.ended]
+    if any(it.status == "unsure" for it in run.pending):
+        return "a person is asked"
+    return "it goes on" if goes_on else "it was stopped"
 
 
 def _scale(steps: Sequence[RecordedStep]) -> Scale:
@@ -86,11 +100,18 @@ def _step(step: RecordedStep) -> PageStep:
             "threshold": step.threshold,
             "drafted": drafted,
             "kept": kept,
+            "by_hand": step.source == "human" and step.accepted is None,
             "cut": step.cut,
             "tokens": {"draft": step.draft_tokens, "base": step.base_tokens},
             "seconds": {role: step.seconds[node] for role, node in NODES.items() if node in step.seconds},
         }
     )
+
+
+def _by_chance(step: RecordedStep) -> RecordedStep:
+    """Without a number that nothing was compared with as it says."""
+    rejected = step.reject_reason not in (None, *AT_SIGHT)
+    return step.model_copy(update={"score": None, "reject_reason": "by chance" if rejected else step.reject_reason})
 
 
 def _why(step: RecordedStep) -> str:
@@ -116,10 +137,13 @@ def _texts(step: RecordedStep) -> tuple[Drafted | None, list[Piece] | None]:
 def _drafted(step: RecordedStep, pieces: list[Piece], lead: int) -> Drafted:
     spots = [(spot, _start(step, spot)) for spot in step.spots or [] if spot.text]
     known = len(step.draft_starts) == len(step.draft_logprobs)
+    end = lead + sum(len(piece.text) for piece in pieces)  # of what is shown
+    drafted = zip(step.draft_starts, step.draft_logprobs, strict=True) if known else ()
+    tokens = [(start - lead, round(logprob, 3)) for start, logprob in drafted if start < end]
     return Drafted(
         pieces=pieces,
-        starts=[start - lead for start in step.draft_starts] if known else [],
-        logprobs=[round(logprob, 3) for logprob in step.draft_logprobs] if known else [],
+        starts=[start for start, _ in tokens],
+        logprobs=[logprob for _, logprob in tokens],
         asked=[
             Asked(
                 start=start - lead,
@@ -130,7 +154,7 @@ def _drafted(step: RecordedStep, pieces: list[Piece], lead: int) -> Drafted:
                 lead=spot.lead,
             )
             for spot, start in spots
-            if start is not None
+            if start is not None and start < end
         ],
     )
 

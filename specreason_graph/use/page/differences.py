@@ -35,8 +35,16 @@ def versions(drafted: str, kept: str) -> Versions:
     for kind, *bounds in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
         for pieces, words, begin, end in zip(found, (one, other), bounds[::2], bounds[1::2], strict=True):
             text = "".join(words[begin:end])
-            pieces.append((text, kind != "equal" and bool(text.strip())))
+            pieces += _marked(text) if kind != "equal" else [(text, False)]
     return Versions(drafted=_pieces(found[0]), kept=_pieces(found[1]))
+
+
+def _marked(text: str) -> list[tuple[str, bool]]:
+    """What differs, but for the blanks around it: marked, they are stripes at the ends of lines."""
+    words = text.strip()
+    ahead = len(text) - len(text.lstrip())
+    behind = ahead + len(words)
+    return [(text[:ahead], False), (words, True), (text[behind:], False)] if words else [(text, False)]
 
 
 def _pieces(found: list[tuple[str, bool]]) -> list[Piece]:

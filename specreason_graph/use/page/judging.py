@@ -111,7 +111,7 @@ def _is_score(lowest: int, decided: Sequence[RecordedStep]) -> bool:
     """Whether so many tokens' mean is what was recorded: a journal names its judge, which may be another one today."""
     for step in decided:
         spots = [spot.base_logprob for spot in step.spots or []]
-        if spots and step.score is not None and abs(likelihood_score(spots, lowest) - step.score) > _NEAR:
+        if not spots or (step.score is not None and abs(likelihood_score(spots, lowest) - step.score) > _NEAR):
             return False
     return True
 
@@ -143,8 +143,8 @@ def _by_labels(judge: RecordedJudge, method: ScoreMethod, threshold: float) -> C
         name={"greedy": "the likeliest label", "mean": "the labels' mean", "median": "the labels' median"}[method],
         kind="labels",
         threshold=threshold,
-        low=0,
-        high=top,
+        low=min(0, threshold),
+        high=max(top, threshold),
         step=0.1 if top > 1 else 0.01,
         method=method,
         end_threshold=judge.end_threshold,
@@ -158,7 +158,7 @@ def _by_likelihood(lowest: int, threshold: float, decided: Sequence[RecordedStep
         kind="likelihood",
         threshold=threshold,
         low=min(threshold, max(_LOWEST, floor(least))),
-        high=0,
+        high=max(0, threshold),
         step=0.05,
         lowest=lowest,
     )
@@ -169,9 +169,15 @@ def _fixed(step: RecordedStep) -> bool:
     return step.human is not None or step.reject_reason in AT_SIGHT or not asked
 
 
+def _evidence(step: RecordedStep, labels: Sequence[str]) -> Evidence:
+    """Without probabilities of labels that say nothing, which no record of ours has."""
+    probs = {label: prob for label, prob in (step.label_probs or {}).items() if label in labels and prob > 0}
+    return cast(Evidence, {**step.model_dump(), "label_probs": probs if len(labels) > 1 and probs else None})
+
+
 def _judged(step: RecordedStep, labels: Sequence[str], weights: dict[str, tuple[float, float]]) -> Judged:
     probs = step.label_probs
-    values = features(cast(Evidence, step.model_dump()), labels) if weights else None
+    values = features(_evidence(step, labels), labels) if weights else None
     return Judged(
         index=step.index,
         accepted=bool(step.accepted),

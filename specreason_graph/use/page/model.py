@@ -53,6 +53,8 @@ class PageStep(BaseModel):
     drafted: Drafted | None
     kept: list[Piece] | None
     """What base or a person wrote; None: the drafted text was kept."""
+    by_hand: bool
+    """Whether a person changed it when it was kept already: `drafted` is what it read before, whoever wrote that."""
     cut: bool
     tokens: dict[Literal["draft", "base"], int]
     seconds: dict[Literal["draft", "judge", "base"], float]
@@ -98,6 +100,8 @@ class RunPage(BaseModel):
     answer: str | None
     ended: str
     """In words."""
+    goes_on: bool
+    """Whether more may come."""
     models: dict[str, str]
     seconds: float
     accepted: int

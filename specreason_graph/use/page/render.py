@@ -14,11 +14,12 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from specreason_graph.use.page.model import Drafted, RunPage
+from specreason_graph.use.page.words import counted, took
 
 _HERE = "specreason_graph.use.page"
 _STYLES = ("base.css", "run.css", "steps.css", "times.css", "tables.css", "report.css")
 _SCRIPTS = ("decide.js", "slider.js", "heat.js", "page.js")
-_LIVE = ("live.js",)
+_LIVE = ("live.js",)  # first: it keeps the page as it was sent
 
 
 class Script(NamedTuple):
@@ -59,9 +60,11 @@ def _environment(package: str) -> Environment:
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # some hundred kB of a long run
     made.globals |= {
         "styles": Markup("".join(map(_own, _STYLES))),
-        "scripts": {False: _script(*_SCRIPTS), True: _script(*_SCRIPTS, *_LIVE)},
-        "percent": lambda part, whole: f"{100 * part / whole:.2f}%",
+        "scripts": {False: _script(*_SCRIPTS), True: _script(*_LIVE, *_SCRIPTS)},
+        "percent": lambda part, whole: f"{100 * part / whole:.3f}%",
         "figure": lambda form, number: (form % number).replace("-", "−"),
+        "took": took,
+        "counted": counted,
     }
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Literal
 
 from pydantic import BaseModel
@@ -12,7 +13,9 @@ from specreason_graph.use.page.recorded import Recorded, RecordedStep
 Worker = Literal["draft", "judge", "base"]
 NODES: dict[Worker, str] = {"draft": "draft_step", "judge": "judge", "base": "regenerate"}
 """Whose seconds of a step are whose; in the order they come."""
-_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_HOUR = 3600
+_MOST_TICKS = 6
 
 
 class Bar(BaseModel):
@@ -53,7 +56,8 @@ class Times(BaseModel):
 
 def times_of(run: Recorded) -> Times | None:
     """The run's times; None where nothing of them is recorded."""
-    timed = bool(run.steps) and all(step.spans for step in run.steps)
+    by_models = [step for step in run.steps if step.source != "human"]
+    timed = bool(by_models) and all(step.spans for step in by_models)
     work = [bar for step in run.steps for bar in _work(step)] if timed else []
     waited = [bar for step in run.steps for bar in _waited(step)] if timed else list(_in_a_row(run.steps))
     last = max((bar.ended for bar in (*work, *waited)), default=0.0)
@@ -87,11 +91,9 @@ def _work(step: RecordedStep) -> Iterator[Bar]:
             if span.role == "draft" and step.source != "draft"
             else "kept"
         )
-        ended = max(span.began, span.ended)
+        began, ended = max(0.0, span.began), max(0.0, span.began, span.ended)
         cut = step.cut and fate == "kept"
-        yield Bar(
-            role=span.role, step=step.index, began=span.began, ended=ended, fate=fate, tokens=span.tokens, cut=cut
-        )
+        yield Bar(role=span.role, step=step.index, began=began, ended=ended, fate=fate, tokens=span.tokens, cut=cut)
 
 
 def _waited(step: RecordedStep) -> Iterator[Bar]:
@@ -115,6 +117,8 @@ def _in_a_row(steps: Sequence[RecordedStep]) -> Iterator[Bar]:
 
 
 def _ticks(seconds: float) -> Iterator[Tick]:
-    every = next((tick for tick in _TICKS if seconds / tick <= 6), seconds / 5)
+    whole_hours = _HOUR * ceil(seconds / _HOUR / _MOST_TICKS)
+    every = next((tick for tick in _TICKS if seconds / tick <= _MOST_TICKS), whole_hours)
+    size, unit = next(it for it in ((_HOUR, "h"), (60, "min"), (1, "s")) if every >= it[0] or it[0] == 1)
     for count in range(int(seconds / every) + 1):
-        yield Tick(at=count * every, label=f"{count * every:g} s")
+        yield Tick(at=count * every, label=f"{count * every / size:g} {unit}")

@@ -38,6 +38,13 @@ WAITS: dict[PendingStatus, str] = {
     "writing": "being written",
 }
 """What such a text waits for."""
+WAITED: dict[PendingStatus, str] = {
+    "drafted": "not judged yet",
+    "unsure": "a person is asked",
+    "rejected": "rejected, and not written by base yet",
+    "writing": "not finished",
+}
+"""The same of a run that was stopped."""
 TURNS: dict[GateReason, str] = {
     "settings": "base's turn",
     "idle": "base's turn",
@@ -49,3 +56,19 @@ TURNS: dict[GateReason, str] = {
     "draft_gone": "the draft's server was gone",
 }
 """Why base wrote a step for which nothing was drafted."""
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 token`, `2,000 tokens`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def took(seconds: float) -> str:
+    """Some time, in the units that one would say."""
+    if seconds < 119.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min" + (f" {left} s" if left else "")
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h" + (f" {minutes} min" if minutes else "")

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from specreason_graph.testing import Fault, Script
 
+from ..journals import RECORDED, journal
 from .conftest import Specreason, at, serving
 
-RECORDED = Path(__file__).parents[2] / "data" / "recorded_run.json"
 STEPS = ["There are 3 cows.", "3 * 4 = 12 legs.", "So 12."]
 QUESTION = "How many legs have 3 cows?"
-
-
-def journal(path: Path, *arms: str) -> Path:
-    """A bench journal of one problem."""
-    run = json.loads(RECORDED.read_text(encoding="utf-8"))
-    about: dict[str, Any] = {"settings": {"judge": "likelihood"}, "preset": "qwen2.5-coder", "problems": "cakes.jsonl"}
-    about |= {"base_model": "qwen2.5-coder-1.5b", "draft_model": "qwen2.5-coder-0.5b", "policy": None}
-    lines: list[dict[str, Any]] = [{"settings": about}]
-    for arm in arms:
-        told = {key: run[key] for key in ("steps", "ended", "usage", "seconds", "question", "answer")}
-        told["steps"] = [] if arm == "base" else told["steps"]
-        lines.append({"problem": "cakes:1", "arm": arm, "sample": 0, "given": "76", "right": True, **told})
-    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-    return path
 
 
 def test_a_file_of_solve_becomes_a_page_that_names_no_address(specreason: Specreason, tmp_path: Path) -> None:
@@ -64,10 +51,44 @@ def test_solve_and_view_give_the_same_page(specreason: Specreason, tmp_path: Pat
 
 def test_it_opens_in_the_browser(specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", shown.append)
+
+    def show(address: str) -> bool:
+        shown.append(address)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", show)
     done = specreason("view", str(RECORDED), "--open")
     assert done.status == 0
     assert shown == [Path(done.err.removeprefix("page: ").strip()).as_uri()]
+
+
+def test_without_a_browser_it_is_said_that_there_is_none(
+    specreason: Specreason, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over ssh: the page is there, and its name is told."""
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    done = specreason("view", str(RECORDED), "--open")
+    page, said = done.err.splitlines()
+    assert (done.status, said) == (0, "there is no browser here that could show it")
+    assert Path(page.removeprefix("page: ")).is_file()
+
+
+@pytest.mark.parametrize("name", ["run.json", "run.json#1", "link.json", "sqlite:run.json#thread"])
+def test_a_page_never_takes_the_place_of_what_it_is_made_of(
+    name: str, specreason: Specreason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.json").write_bytes(RECORDED.read_bytes())
+    Path("link.json").symlink_to("run.json")
+    done = specreason("view", name, "--out", "run.json")
+    assert (done.status, "would be lost" in done.err) == (2, True)
+    assert Path("run.json").read_bytes() == RECORDED.read_bytes()
+
+
+def test_a_disk_that_is_full_is_told_with_the_page_s_name(specreason: Specreason) -> None:
+    done = specreason("view", str(RECORDED), "--out", "/dev/full")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+    assert "can't write the page /dev/full: No space left" in done.err
 
 
 def test_json_is_what_the_page_shows(specreason: Specreason) -> None:
@@ -100,6 +121,9 @@ def test_an_only_arm_needs_no_name(specreason: Specreason, tmp_path: Path) -> No
         (["no-such-file", "--json"], "no-such-file"),
         ([str(RECORDED)], "--out"),
         ([str(RECORDED), "--json", "--arm", "ours"], "arm"),
+        ([str(RECORDED), "--json", "--sample", "1"], "sample"),
+        ([str(RECORDED), "--json", "--number", "1"], "number"),
+        (["#x", "--json"], "can't read"),
         ([".", "--json"], "no file"),
         (["/dev/zero", "--json"], "no file"),
         ([str(Path(__file__)), "--json"], "solve --json"),
@@ -166,3 +190,11 @@ def test_an_error_on_the_way_leaves_a_page_of_the_steps_before_it(specreason: Sp
     page = out.read_text(encoding="utf-8")
     assert page.count('<li class="step ') == 1
     assert "it was stopped" in page
+
+
+def test_no_other_command_waits_for_what_makes_pages() -> None:
+    """Templates and the page's models take time to be imported, which each `specreason --help` would pay for."""
+    pages = {"jinja2", "specreason_graph.use.page.build"}
+    code = f"import sys, specreason_graph.tools.cli.app; print({pages} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
+    assert done.stdout == "set()\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import WIDTHS, OpenHtml, check_looks, picture
@@ -68,7 +69,7 @@ def test_nothing_is_cut_off_or_hard_to_read(
 
 
 def test_the_tables_say_what_the_report_says(written: Callable[..., Path], open_html: OpenHtml) -> None:
-    found = outcomes()
+    found = outcomes()[::-1]  # as they happened to be finished
     report = bench_report(found, ABOUT, {})
     page = open_html(written(found).read_text(encoding="utf-8"))
     for number, (arm, totals) in enumerate(report["arms"].items(), 1):
@@ -78,10 +79,13 @@ def test_the_tables_say_what_the_report_says(written: Callable[..., Path], open_
         expect(row).to_contain_text(f"{100 * totals['accuracy']:.1f} % [{100 * low:.0f}, {100 * high:.0f}]")
         assert arm in ARMS
     expect(page.locator(".differences li")).to_have_count(len(report["paired"]))
+    expect(page.locator(".differences")).to_contain_text("ours at -2.5 against base alone: ")
     by_place = page.locator("table.rates").nth(1).locator("tbody tr")
     assert [row.locator("th").text_content() for row in by_place.all()] == ["1", "2", "3 to 4", "5 to 8"]
     expect(by_place.nth(3).locator("td").first).to_contain_text("50 %")
     expect(page.locator("table.problems tbody tr")).to_have_count(12)
+    names = page.locator("table.problems tbody th").all_text_contents()
+    assert names == [f"cakes:{number}" for number in range(12)]
 
 
 def test_each_problem_has_a_page_of_its_arms(written: Callable[..., Path], open_html: OpenHtml) -> None:
@@ -93,6 +97,16 @@ def test_each_problem_has_a_page_of_its_arms(written: Callable[..., Path], open_
     runs = open_html((report.parent / str(links[0])).read_text(encoding="utf-8"))
     expect(runs.locator("article.run")).to_have_count(len(ARMS))
     expect(runs.locator("nav[aria-label=Runs] li").nth(2)).to_contain_text("ours")
+
+
+@pytest.mark.parametrize("name", ["my report #1?.html", "javascript:alert(1).html", "50%.html"])
+def test_the_report_s_own_name_may_hold_anything(name: str, tmp_path: Path, open_html: OpenHtml) -> None:
+    """What leads to a problem's page is an address, in which some letters mean something else."""
+    found = outcomes(1)
+    write_bench(bench_report(found, ABOUT, {}), found, ABOUT, tmp_path / name)
+    page = open_html((tmp_path / name).read_text(encoding="utf-8"))
+    address = str(page.locator("table.problems a").evaluate("it => it.href"))
+    assert Path(unquote(urlsplit(address).path)) == tmp_path / f"{Path(name).stem}-runs" / "0001.html"
 
 
 def test_numbers_of_near_points_stand_in_rows() -> None:

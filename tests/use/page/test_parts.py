@@ -38,6 +38,13 @@ def test_versions_differ_word_by_word() -> None:
     assert versions("", "x").drafted == []
 
 
+def test_blanks_around_what_differs_are_not_marked() -> None:
+    """They are stripes at the ends of lines."""
+    both = versions("= 86\n  so", "= 76\n   so")
+    assert [it.text for it in (*both.drafted, *both.kept) if it.differs] == ["86", "76"]
+    assert "".join(it.text for it in both.kept) == "= 76\n   so"
+
+
 def test_what_is_too_long_to_compare_is_shown_as_it_is() -> None:
     """Comparing takes the square of the words."""
     both = versions("a b " * 20_000, "b a " * 20_000)

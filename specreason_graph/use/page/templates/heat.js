@@ -27,6 +27,29 @@ function read({ starts, logprobs, asked }) {
   };
 }
 
+// What is selected in a text stays selected while its nodes are changed.
+function selectionKept(box, change) {
+  const chosen = getSelection(), { anchorNode, anchorOffset, focusNode, focusOffset } = chosen;
+  if (!box.contains(anchorNode) || !box.contains(focusNode)) return change();
+  const texts = () => {
+    const found = [];
+    for (let walker = document.createTreeWalker(box, NodeFilter.SHOW_TEXT); walker.nextNode();) found.push(walker.currentNode);
+    return found;
+  };
+  const before = texts();
+  const far = (node, offset) => before.slice(0, before.indexOf(node)).reduce((sum, it) => sum + it.length, offset);
+  const ends = [far(anchorNode, anchorOffset), far(focusNode, focusOffset)];
+  change();
+  const place = (at) => {
+    for (const node of texts()) {
+      if (at <= node.length) return [node, at];
+      at -= node.length;
+    }
+    return [box, box.childNodes.length];
+  };
+  chosen.setBaseAndExtent(...ends.flatMap(place));
+}
+
 function shade(box, data) {
   const cuts = new Set([...data.starts, ...data.asked.flatMap((it) => [it.start, it.start + it.length])]);
   const texts = [];
@@ -55,7 +78,6 @@ function shade(box, data) {
 }
 
 function explain(box, tip) {
-  const pieces = [...box.querySelectorAll(".token")].filter((piece) => piece.textContent.trim());
   let current = null;
   const show = (piece) => tip.show((current = piece), words(piece.textContent, ...piece.heat));
   const hide = () => tip.hide((current = null));
@@ -71,7 +93,8 @@ function explain(box, tip) {
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return hide();
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by || !pieces.length) return;
+    const pieces = [...box.querySelectorAll(".token")].filter((piece) => piece.textContent.trim());
+    if (!by || !pieces.length || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     show(pieces[Math.max(0, Math.min(pieces.length - 1, pieces.indexOf(current) + by))]);
   });
@@ -82,12 +105,12 @@ function heat(run, drafted, tip) {
   for (const box of run.querySelectorAll(".drafted")) {
     const data = read(drafted[box.dataset.step]);
     if (!data.starts.length && !data.asked.length) continue;
-    shade(box, data);
-    explain(box, tip);
+    if (!box.querySelector(".token")) selectionKept(box, () => shade(box, data));
+    once(box, () => explain(box, tip));
     run.querySelector(".legend").hidden = false;
     asked ||= data.asked.length > 0;
   }
   run.querySelector(".of-asked").hidden = !asked;
-  run.querySelector(".heat-switch").addEventListener("change", (event) => run.classList.toggle("plain", !event.target.checked));
+  const heats = run.querySelector(".heat-switch");
+  once(heats, () => heats.addEventListener("change", () => run.classList.toggle("plain", !heats.checked)));
 }
-
