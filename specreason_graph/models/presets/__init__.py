@@ -110,6 +110,10 @@ class Preset(BaseModel):
         "result:\n{call}",
         description="What tells a model of tools whose chat template can't; {tools} and {call} are theirs",
     )
+    image_words: str = Field(
+        default="",
+        description="What a draft that takes no images is told in an image's place; empty: such a draft is refused",
+    )
     keep_reasoning: Literal["turn", "always", "never"] = Field(
         default="turn",
         description="How long earlier reasoning stays before the models: `turn` is up to the user's next message",
