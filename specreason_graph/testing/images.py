@@ -6,11 +6,12 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from io import BytesIO
 from itertools import cycle, islice
 from typing import Any
 
-from specreason_graph.contract.errors import ConfigError
-from specreason_graph.models.image_file import image
+import imagesize
+
 from specreason_graph.testing.request import Refusal
 from specreason_graph.testing.tokenizer import IMAGE, ByteTokenizer
 
@@ -67,10 +68,12 @@ def seen(url: str) -> Seen:
     """
     try:
         data = base64.b64decode(url.partition(",")[2], validate=True)
-        found = image(data)
-    except (ConfigError, ValueError):
-        raise Refusal("Failed to load image: cannot identify image file") from None
-    return Seen(sha256(data).hexdigest(), max(4, -(-found.width // _SIDE) * -(-found.height // _SIDE)))
+        width, height = imagesize.get(BytesIO(data))
+    except ValueError:
+        width = height = -1
+    if width < 1 or height < 1:
+        raise Refusal("Failed to load image: cannot identify image file")
+    return Seen(sha256(data).hexdigest(), max(4, -(-int(width) // _SIDE) * -(-int(height) // _SIDE)))
 
 
 def expanded(tokenizer: ByteTokenizer, ids: Sequence[int], images: Sequence[Seen]) -> Iterator[tuple[int, int]]:
