@@ -33,10 +33,8 @@ async def fetched(allowed: Sequence[str], url: str) -> bytes:
         ConfigError: the address is not allowed, or does not give an image's bytes.
     """
     if not is_allowed(allowed, url):
-        where = f"begin with {', '.join(allowed)}" if allowed else "nowhere, as images are not fetched"
-        raise ConfigError(
-            f"image_urls: an image's address is to {where}; send the image as base64, or allow the address"
-        )
+        where = f"only from {', '.join(allowed)}" if allowed else "from nowhere"
+        raise ConfigError(f"image_urls: images are fetched {where}; send the image as base64, or allow its address")
     name = URL(url).host
     try:
         async with (

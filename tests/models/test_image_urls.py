@@ -66,7 +66,7 @@ async def test_what_is_allowed_is_fetched(site: str) -> None:
 
 
 async def test_nothing_is_fetched_by_default() -> None:
-    with pytest.raises(ConfigError, match=r"image_urls: .* send the image as base64, or allow the address"):
+    with pytest.raises(ConfigError, match=r"image_urls: .* send the image as base64, or allow its address"):
         await fetched((), "https://example.com/a.png")
 
 

@@ -81,7 +81,7 @@ class Preset(BaseModel):
     name: str
     source: str = Field(description="Where the numbers come from")
     kind: Literal["thinking", "instruct"] = Field(description="Think block then answer, or reasoning in the open")
-    base: str = Field(default="", description="Part of the base model's name, for finding the preset")
+    base: str = Field(default="", description="Part of the base model's name, for finding the preset; * is any text")
     draft: str = Field(default="", description="Part of the draft model's name")
     prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
     tools_prompt: str = Field(default="", description="The user turn where tools may be called; empty: as `prompt`")
