@@ -20,6 +20,7 @@ from specreason_graph.endpoint.protocol import Reading
 PATH = "/inference/v1/generate"
 
 _DROPPED = "Cache miss for image"  # vLLM's words for a uuid that it does not have, or has no more
+_MOST = 10_000  # images that are known to be there; a server's cache holds fewer
 _NO_SAMPLING = ("model", "prompt", "stream", "stream_options", "return_tokens_as_token_ids")
 
 
@@ -44,7 +45,7 @@ class Shown:
     """Which images a server has been shown."""
 
     def __init__(self) -> None:
-        self._uuids: set[str] = set()
+        self._uuids: dict[str, None] = {}
 
     async def post(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
         """The answer to a request with images.
@@ -87,7 +88,9 @@ class Shown:
         return {**body, "content_parts": parts}
 
     def _keep(self, images: Sequence[Image]) -> None:
-        self._uuids.update(image.uuid for image in images)
+        self._uuids.update(dict.fromkeys(image.uuid for image in images))
+        while len(self._uuids) > _MOST:
+            self._uuids.pop(next(iter(self._uuids)), None)
 
     def _forget(self, http: Http, refusal: EndpointRefused, images: Sequence[Image]) -> None:
         """So that they are sent again, if it is that which was refused."""
@@ -98,7 +101,8 @@ class Shown:
             ) from None
         if _DROPPED not in str(refusal):
             raise refusal
-        self._uuids.difference_update(image.uuid for image in images)
+        for image in images:
+            self._uuids.pop(image.uuid, None)
 
 
 def said(http: Http, event: dict[str, Any]) -> Iterator[Said]:

@@ -104,8 +104,11 @@ class VllmEndpoint:
         return (await self._tokenized(body))[0]
 
     async def sight(self) -> Sight:
-        """Tried with an image of few pixels, once."""
-        return await self._sights.get(self._wanted, lambda: tried(self))
+        """Tried with an image of few pixels, once; a server that takes none may be started anew, so that it does."""
+        sight = await self._sights.get(self._wanted, lambda: tried(self))
+        if not sight.place:
+            self._sights.forget(self._wanted)
+        return sight
 
     async def look(self, prompt: Sequence[int]) -> Usage:
         """One token of `/inference/v1/generate`, so that what it has read is in its prefix cache."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from drawings import file
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from specreason_graph import ConfigError, Pair, Settings, create_specreason
@@ -223,3 +224,26 @@ async def test_messages_leave_the_graph_as_they_came() -> None:
     for found in (state, late):
         assert found["messages"][0].content == shown(RED).content
         assert found["messages"][-1].type == "ai"
+
+
+async def test_a_stream_of_messages_has_the_reply_alone() -> None:
+    """Guards chats: that the question's bytes are put away and back is nobody's to see."""
+    async with pair_of(server("base"), server("draft")) as (_, pair):
+        graph = create_specreason(pair=pair).compile()
+        stream = graph.astream({"messages": [shown(RED, id="q")]}, stream_mode="messages")
+        said = [message async for message, _ in stream]
+    assert {message.type for message in said} == {"AIMessageChunk"}
+    assert "".join(message.text for message in said) == "12"
+
+
+async def test_a_second_question_on_a_thread_sees_the_first_ones_image() -> None:
+    """And the thread's images are still there once: bytes are put away again, under the same name."""
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    async with pair_of(server("base"), server("draft")) as (servers, pair):
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
+        await graph.ainvoke({"messages": [shown(RED)]}, thread)
+        state = await graph.ainvoke({"messages": [HumanMessage("And twice that?")]}, thread)
+        asked = [record for record in servers.base.requests if record.path == INFERENCE]
+    assert len(state["specreason_images"]) == 1
+    assert len(asked[-1].body["content_parts"]) == 1
+    assert [message.type for message in state["messages"]] == ["human", "ai", "human", "ai"]

@@ -9,6 +9,7 @@ compared closely.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,12 +78,12 @@ def make() -> None:
         if not model(name).exists():
             half = model(f"{name}.part")
             shutil.rmtree(half, ignore_errors=True)
-            _run(environment.python(), "-c", _MAKE, half, str(seed), str(layers))
-            _complete(half)
+            run(environment.python(), "-c", _MAKE, half, str(seed), str(layers))
+            complete(half)
             half.rename(model(name))
 
 
-def _complete(folder: Path) -> None:
+def complete(folder: Path) -> None:
     """What a served model has beside its weights."""
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(environment.model("qwen2.5-coder-0.5b") / name, folder / name)
@@ -108,7 +109,7 @@ def _unpack_torchvision() -> None:
     """
     half = imports().with_suffix(".part")
     shutil.rmtree(half, ignore_errors=True)
-    _run(environment.python(), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", half, _TORCHVISION)
+    run(environment.python(), "-m", "pip", "download", "--quiet", "--no-deps", "--dest", half, _TORCHVISION)
     for wheel in half.glob("*.whl"):
         with zipfile.ZipFile(wheel) as packed:
             packed.extractall(half)
@@ -117,8 +118,10 @@ def _unpack_torchvision() -> None:
     half.rename(imports())
 
 
-def _run(*command: str | Path) -> None:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+def run(*command: str | Path) -> None:
+    """Run a command of the vLLM environment, which has torchvision beside it; it says something only if it fails."""
+    env = {**os.environ, "PYTHONPATH": str(imports())}
+    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"failed: {' '.join(map(str, command))[:80]}\n{(done.stdout + done.stderr)[-3000:]}")
 
