@@ -2,8 +2,8 @@
 
     python teach.py MODEL TARGET DRAWINGS SECONDS
 
-Tokens that the lessons never have get embeddings of zero: their logits are 0 whatever the model reads, so a softmax over
-the tokens of the lessons and a constant is that over the whole vocabulary, at a thousandth of the cost.
+Tokens that the lessons never have get embeddings of zero: their logits are 0 whatever the model reads. So a softmax
+over the tokens of the lessons and a constant is that over the whole vocabulary, at a thousandth of the cost.
 """
 
 from __future__ import annotations
