@@ -22,8 +22,8 @@ from . import environment, seeing
 
 _CELLS, _COLOURS = 4, ("white", "red", "blue")
 _QUESTION = "How many red squares are in the picture?"
-_LESSONS, _PROBLEMS = 6000, 120
-_SECONDS = {"base": 300, "draft": 100}
+_LESSONS, _PROBLEMS = 4000, 120
+_SECONDS = {"base": 240, "draft": 60}
 
 
 def make(folder: Path) -> Path:

@@ -50,7 +50,7 @@ def graded(problem: Problem, text: str) -> Graded:
     if problem.task is not None and problem.entry is not None:
         return Graded(given, _passes(problem.task, problem.entry, given))
     if problem.answer in YES_OR_NO:
-        said = re.match(r"[a-z]+", _plain(given).lower())
+        said = re.match(r"[a-z]+", _MARKUP.sub("", _plain(given)).lower())
         return Graded(given, said is not None and said[0] == problem.answer)
     if re.fullmatch("[A-D]", problem.answer):
         letter = _LETTER.fullmatch(_plain(given))
