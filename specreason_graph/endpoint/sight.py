@@ -48,8 +48,8 @@ async def tried(endpoint: Endpoint) -> Sight:
         grown = (await endpoint.look(prompt)).prompt_tokens - len(prompt)
     except ConfigError as error:
         return Sight((), str(error))
-    except EndpointRefused as refusal:
-        if refusal.status not in _NOT_TAKEN:
+    except (EndpointRefused, EndpointFailed) as error:
+        if error.status not in _NOT_TAKEN:
             raise
         grown = 0
     if grown <= 0 or len(spelled) - len(place) not in (0, grown):

@@ -20,7 +20,7 @@ from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
 from specreason_graph.endpoint.ids import images_of
-from specreason_graph.endpoint.image import Sight
+from specreason_graph.endpoint.image import Image, Sight
 from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
@@ -159,18 +159,13 @@ class VllmEndpoint:
         """
         stops = boundaries(boundary) if boundary else list(form.stop)
         body = completions.generation((await self.card()).name, prompt, max_tokens, sampling, stops, close, form)
-        if images := images_of(prompt):
-            events, said_in = (
-                self._shown.events(self._http, inference.request(body, output_mode="text"), images),
-                inference.said,
-            )
-        else:
-            events, said_in = self._http.events(completions.PATH, body), completions.said
+        images = images_of(prompt)
+        said_in = inference.said if images else completions.said
         speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), completions.Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
         known = Usage(len(prompt), None, 0)
         try:
-            async with aclosing(events):
+            async with aclosing(self._events(body, images)) as events:
                 async for event in events:
                     for said in said_in(self._http, event):
                         written += len(said.ids)
@@ -195,6 +190,11 @@ class VllmEndpoint:
         # Only now: a connection whose answer was not read to its end can't be used again.
         why, last = end
         yield End(why, known, last and (last.id, last.logprob))
+
+    def _events(self, body: dict[str, Any], images: Sequence[Image]) -> AsyncGenerator[dict[str, Any], None]:
+        if not images:
+            return self._http.events(completions.PATH, body)
+        return self._shown.events(self._http, inference.request(body, output_mode="text"), images)
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """One `/v1/completions` with every prompt, one token each; prompts with images go one a request."""

@@ -146,6 +146,6 @@ async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
 
 def _decoded(data: str) -> bytes:
     try:
-        return base64.b64decode(data, validate=True)
+        return base64.b64decode("".join(data.split()), validate=True)  # some write it in lines
     except (ValueError, binascii.Error):
         raise ConfigError("messages: an image's base64 can't be decoded; send its bytes as base64") from None

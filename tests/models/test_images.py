@@ -18,6 +18,7 @@ DATA = f"data:image/png;base64,{TEXT}"
 SHAPES: list[dict[str, Any]] = [
     {"type": "image", "base64": TEXT, "mime_type": "image/png"},
     {"type": "image", "source_type": "base64", "data": TEXT, "mime_type": "image/png"},
+    {"type": "image", "base64": base64.encodebytes(RED).decode(), "mime_type": "image/png"},
     {"type": "image", "url": DATA},
     {"type": "image_url", "image_url": {"url": DATA}},
     {"type": "image_url", "image_url": {"url": DATA, "detail": "low"}},
