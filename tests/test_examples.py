@@ -33,7 +33,7 @@ SAYS = {
     "custom_domain": r"\[base +0.*\] 168 - 39 = 129.",
     "custom_policy": r"\[base +-\d.*\] 168 - 39 = 129.",
     "human_in_the_loop": "rejected, since nobody is here",
-    "image": r"these models can't: base endpoint .* takes no images",
+    "image": r"these models can't: messages: base endpoint .* takes no images",
     "planner_in_an_agent": r"plan: .+[^~]+5400[^~]+An engine costs 5400",
     "resume_after_a_kill": "killed; going on from the last kept step",
     "streaming": r"rejected \(score\)\n +base: 168 - 39 = 129.",
