@@ -12,6 +12,7 @@ from typing import Any, cast
 from paced_traces import ANSWER, Trace
 
 from specreason_graph.contract.settings import Role
+from specreason_graph.endpoint.image import Sight
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
@@ -93,6 +94,14 @@ class InstantEndpoint:
     ) -> list[int]:
         """As a thinking model's template."""
         return _TOKENIZER.encode(render("think", messages))
+
+    async def sight(self) -> Sight:
+        """It sees nothing."""
+        return Sight((), f"{self.name} takes no images")
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """It reads no more than ids."""
+        return Usage(len(prompt), 0, 1)
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """By the scripted servers' tokenizer."""

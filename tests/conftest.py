@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 from langchain_core.messages import HumanMessage
+from real_vllm import seeing
 from real_vllm.servers import plan, serving
 
 from specreason_graph import Pair, PairConfig, Settings, create_specreason
@@ -65,6 +66,17 @@ def vllm_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairConfig]:
     text = plan("qwen2.5-coder-0.5b", "smollm2-135m", base_args=args)
     with serving(tmp_path_factory.mktemp("vllm"), text) as it:
         yield it
+
+
+@pytest.fixture(scope="session")
+def seeing_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PairConfig]:
+    """Two real vLLM servers whose models take images, started once, when a test wants them."""
+    seeing.make()
+    args = ["--dtype", "float32", "--enable-scale-out", "--limit-mm-per-prompt", '{"image": 4, "video": 0}']
+    more = {"base_args": args, "draft_args": args, "max_model_len": seeing.CONTEXT}
+    text = plan("seeing-base", "seeing-draft", **more)
+    with serving(tmp_path_factory.mktemp("seeing"), text, seeing.imports()) as it:
+        yield it.model_copy(update={"preset": "instruct"})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from specreason_graph.testing import Script, scripted_pair
+from specreason_graph.testing import Script, ScriptedServer, scripted_pair
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 RIGHT = ["There are 168 seats.", "168 - 39 = 129.", "So 129 are free."]
@@ -33,6 +33,7 @@ SAYS = {
     "custom_domain": r"\[base +0.*\] 168 - 39 = 129.",
     "custom_policy": r"\[base +-\d.*\] 168 - 39 = 129.",
     "human_in_the_loop": "rejected, since nobody is here",
+    "image": r"these models can't: messages: base endpoint .* takes no images",
     "planner_in_an_agent": r"plan: .+[^~]+5400[^~]+An engine costs 5400",
     "resume_after_a_kill": "killed; going on from the last kept step",
     "streaming": r"rejected \(score\)\n +base: 168 - 39 = 129.",
@@ -74,3 +75,24 @@ async def test_it_runs(example: Path, tmp_path: Path) -> None:
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     assert re.search(SAYS.get(example.stem, r"129"), out.decode()), out.decode()
+
+
+async def test_the_image_is_seen_by_models_that_see(tmp_path: Path) -> None:
+    """The script is told a question with the image's digits in its place."""
+    script = Script([], answer="", asked=lambda question: Script([f"It says {question[:4]}."], answer="3 squares."))
+    options: Any = {"template": "instruct", "sees": True, "scale_out": True}
+    servers = [ScriptedServer(script, model=f"scripted-{role}", **options) for role in ("base", "draft")]
+    async with scripted_pair(*servers) as running:
+        environment = {
+            "SPECREASON_BASE_URL": running.config.base.base_url,
+            "SPECREASON_DRAFT_URL": running.config.draft.base_url,
+            "SPECREASON_PRESET": "instruct",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(next(it for it in EXAMPLES if it.stem == "image"))),
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+    assert re.search(r"It says [0-9a-f]{4}\.[^~]+3 squares", out.decode()), out.decode()

@@ -92,6 +92,11 @@ class PairConfig(BaseModel):
     base: EndpointConfig
     draft: EndpointConfig
     preset: str | None = Field(default=None, description="Preset of this pair; None finds it by the models' names")
+    image_urls: tuple[Address, ...] = Field(
+        default=(),
+        description="How the addresses begin that images are fetched from, such as https://example.com/images/; none: "
+        "images come with the message",
+    )
 
 
 class Environment(BaseSettings):
@@ -135,6 +140,9 @@ class Environment(BaseSettings):
     )
     dialect: Dialect = Field(default="vllm", description="What both servers are")
     preset: str | None = Field(default=None, description="Preset of the pair")
+    image_urls: str | None = Field(
+        default=None, exclude=True, description="How the addresses begin that images are fetched from, with commas"
+    )
     pairs: dict[str, PairConfig] = Field(default_factory=dict, description="More pairs by name, as JSON")
 
     def __init__(self, **given: Any) -> None:
@@ -179,6 +187,7 @@ class Environment(BaseSettings):
                         "api_key": self.draft_api_key or self.api_key,
                     },
                     "preset": self.preset,
+                    "image_urls": [url.strip() for url in (self.image_urls or "").split(",") if url.strip()],
                 },
             ),
         }

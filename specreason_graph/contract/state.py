@@ -229,6 +229,11 @@ def append_steps(steps: list[Step], writes: Sequence[list[Step]]) -> list[Step]:
     return [*steps, *(step for write in writes for step in write)]
 
 
+def keep_images(kept: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Reducer of the images."""
+    return {name: block for some in (kept, *writes) for name, block in some.items()}
+
+
 class SpecReasonInput(TypedDict):
     """What a run needs: a conversation whose last message is the question."""
 
@@ -253,6 +258,8 @@ class SpecReasonState(SpecReasonInput, total=False):
     """Active seconds so far, against the deadline."""
     specreason_edit: Edit | None
     """Set from outside, at a checkpoint: what `draft_step` changes before it goes on."""
+    specreason_images: Annotated[dict[str, Any], DeltaChannel(keep_images, snapshot_frequency=1000)]
+    """Blocks of the thread's messages that hold an image's bytes, by the reference that stands in for them."""
     specreason_lease: str | None
     """Under which the next node finds what this process holds of the run; a cache, the steps are the truth."""
 

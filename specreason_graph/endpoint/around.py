@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Self
 
-from specreason_graph.endpoint.protocol import ChatMessage, Encoded, Endpoint, Likelihood, ModelCard, Readings
+from specreason_graph.endpoint.image import Sight
+from specreason_graph.endpoint.protocol import ChatMessage, Encoded, Endpoint, Likelihood, ModelCard, Readings, Usage
 
 
 class Around:
@@ -40,6 +41,14 @@ class Around:
     ) -> list[int]:
         """As the endpoint does; no model is asked."""
         return await self._endpoint.render(messages, template, tools)
+
+    async def sight(self) -> Sight:
+        """As of the endpoint."""
+        return await self._endpoint.sight()
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """As the endpoint does."""
+        return await self._endpoint.look(prompt)
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """As the endpoint does; no model is asked."""

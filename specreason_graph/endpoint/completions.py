@@ -1,4 +1,4 @@
-"""What vLLM's `/v1/completions` answers, read with care: every field that a score hangs on is looked at."""
+"""vLLM's `/v1/completions`: its requests, and its answers, of which every field that a score hangs on is looked at."""
 
 from __future__ import annotations
 
@@ -9,9 +9,54 @@ from typing import Any
 from specreason_graph.contract.errors import NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.fields import number, optional, required, shown
 from specreason_graph.endpoint.http import Http
-from specreason_graph.endpoint.protocol import Ending, Marker, Reading, Token, Usage
+from specreason_graph.endpoint.protocol import Ending, Form, Marker, Reading, Sampling, Token, Usage
 
 PATH = "/v1/completions"
+
+
+def generation(
+    model: str,
+    prompt: Sequence[int],
+    max_tokens: int,
+    sampling: Sampling,
+    stops: list[str],
+    close: Marker | None,
+    form: Form,
+) -> dict[str, Any]:
+    """A streamed request; `logprobs: 0` gives each token's id and log-probability, and no more."""
+    body = {
+        "model": model,
+        "prompt": prompt,
+        "max_tokens": max_tokens,
+        "temperature": sampling.temperature,  # always sent: the model's generation config would decide
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "stop": stops,
+        "stop_token_ids": [close.id] if close else [],
+        "include_stop_str_in_output": True,  # without it, text is held back and no longer that of its event's ids
+        "logprobs": 0,
+        "return_tokens_as_token_ids": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if form.schema is not None:
+        body["structured_outputs"] = {"json": form.schema}
+    elif form.choices:
+        body["structured_outputs"] = {"choice": list(form.choices)}
+    return body
+
+
+def one_token(model: str, prompts: Sequence[Any], *, logprobs: int) -> dict[str, Any]:
+    """A request of the likeliest token behind one prompt, or several."""
+    return {
+        "model": model,
+        "prompt": prompts,
+        "max_tokens": 1,
+        "temperature": 0,
+        "top_p": 1,
+        "logprobs": logprobs,
+        "return_tokens_as_token_ids": True,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from specreason_graph.contract.errors import ConfigError, EndpointRefused
 from specreason_graph.endpoint.fields import number, optional, required
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.ids import images_of
+from specreason_graph.endpoint.inference import PATH, Shown
 from specreason_graph.endpoint.protocol import Likelihood, Reading, Usage
 
 PROVEN = ("0.32.0",)
 """vLLM versions whose values equal `prompt_logprobs` (tests/endpoint/test_full_likelihood.py)."""
 
-_PATH = "/inference/v1/generate"
 _LIKELIEST = 2  # one of them is not the prompt's own token, of which there is a value in any case
 _GARBAGE = "not JSON compliant"  # vLLM's refusal where an uncomputed row happened to be infinite or no number
 
@@ -26,6 +28,7 @@ _GARBAGE = "not JSON compliant"  # vLLM's refusal where an uncomputed row happen
 class FullLikelihood:
     """Reads whole prompts of one server, once its version is known to be a proven one."""
 
+    shown: Shown
     proven: bool = False
 
     async def read(self, http: Http, model: str, prompt: Sequence[int]) -> Likelihood | None:
@@ -38,6 +41,7 @@ class FullLikelihood:
             ConfigError: the server's version is not a proven one, or it was started without what this needs.
         """
         await self._check_version(http)
+        images = images_of(prompt)
         body = {
             "model": model,
             "token_ids": prompt,
@@ -50,33 +54,37 @@ class FullLikelihood:
             },
         }
         try:
-            answer = await http.post(_PATH, body)
+            if images:
+                answer = await self.shown.post(http, {**body, "return_token_ids": True}, images)
+            else:
+                answer = await http.post(PATH, body)
         except EndpointRefused as refusal:
             if _GARBAGE in str(refusal):
                 return None
             if refusal.status not in (403, 404):
                 raise
             raise ConfigError(
-                f"{http.name} does not serve {_PATH}: start it with --enable-scale-out, or turn full_likelihood off"
+                f"{http.name} does not serve {PATH}: start it with --enable-scale-out, or turn full_likelihood off"
             ) from None
-        usage = required(http, _PATH, answer, "usage", dict)
-        details = optional(http, _PATH, usage, "prompt_tokens_details", dict)
-        cached = optional(http, _PATH, details or {}, "cached_tokens", int)
+        usage = required(http, PATH, answer, "usage", dict)
+        details = optional(http, PATH, usage, "prompt_tokens_details", dict)
+        cached = optional(http, PATH, details or {}, "cached_tokens", int)
         if cached is None:
             raise ConfigError(
                 f"{http.name} does not count cached tokens, so nobody can say which rows it computed: start it "
                 "with --enable-prompt-tokens-details, or turn full_likelihood off"
             )
-        rows = required(http, _PATH, answer, "prompt_logprobs", list)
-        if len(rows) != len(prompt):
-            raise http.malformed(f"{_PATH}: `prompt_logprobs` has {len(rows)} rows for {len(prompt)} tokens")
+        rows = required(http, PATH, answer, "prompt_logprobs", list)
+        expanded = required(http, PATH, answer, "prompt_token_ids", list) if images else prompt
+        if len(rows) != len(expanded):
+            raise http.malformed(f"{PATH}: `prompt_logprobs` has {len(rows)} rows for {len(expanded)} tokens")
         # The row at `cached` is the output of a token that was not computed, and so are those before it.
-        readings = [
-            _reading(http, row, token) if at > cached else None
-            for at, (row, token) in enumerate(zip(rows, prompt, strict=True))
-        ]
-        read = required(http, _PATH, usage, "prompt_tokens", int)
-        return Likelihood(readings, Usage(read, cached, optional(http, _PATH, usage, "completion_tokens", int) or 0))
+        known = min(len(rows) - cached - 1, _same_at_the_end(expanded, prompt))
+        readings: list[Reading | None] = [None] * (len(prompt) - known)
+        behind = zip(rows[len(rows) - known :], prompt[len(prompt) - known :], strict=True)
+        readings += [_reading(http, row, token) for row, token in behind]
+        read = required(http, PATH, usage, "prompt_tokens", int)
+        return Likelihood(readings, Usage(read, cached, optional(http, PATH, usage, "completion_tokens", int) or 0))
 
     async def _check_version(self, http: Http) -> None:
         if self.proven:
@@ -91,11 +99,17 @@ class FullLikelihood:
         self.proven = True
 
 
+def _same_at_the_end(expanded: Sequence[object], prompt: Sequence[int]) -> int:
+    """How many last tokens are the same; behind the last image, all are."""
+    pairs = zip(reversed(expanded), reversed(prompt), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def _reading(http: Http, row: object, token: int) -> Reading:
     if not isinstance(row, dict) or str(token) not in row:
-        raise http.malformed(f"{_PATH}: `prompt_logprobs` has no row for a token of the prompt")
+        raise http.malformed(f"{PATH}: `prompt_logprobs` has no row for a token of the prompt")
     try:
         logprobs = {int(one): number(http, entry["logprob"], "prompt_logprobs") for one, entry in row.items()}
     except (KeyError, TypeError, ValueError):
-        raise http.malformed(f"{_PATH}: `prompt_logprobs` has a row of another shape") from None
+        raise http.malformed(f"{PATH}: `prompt_logprobs` has a row of another shape") from None
     return Reading(max(logprobs, key=logprobs.__getitem__), logprobs)

@@ -13,6 +13,8 @@ from itertools import islice
 from threading import Lock
 from typing import Any, overload
 
+from specreason_graph.endpoint.image import Image
+
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 """Where a text may have a surrogate, as an escape or in bytes."""
 
@@ -35,15 +37,24 @@ class _Store:
 
 
 class Ids(Sequence[int]):
-    """Token ids that never change: the beginning of a store, and a few that are not in it."""
+    """Token ids that never change: the beginning of a store, and a few that are not in it.
 
-    __slots__ = ("_bytes", "_length", "_mark", "_store", "_tail")
+    What is grown out of them has their images, too.
 
-    def __init__(self, ids: Iterable[int] = ()) -> None:
+    Args:
+        ids: of the prompt, or its beginning; each image has one placeholder in them.
+        images: what is seen at the placeholders, in their order.
+    """
+
+    __slots__ = ("_bytes", "_length", "_mark", "_store", "_tail", "images")
+
+    def __init__(self, ids: Iterable[int] = (), images: Iterable[Image] = ()) -> None:
         self._store, self._tail = _Store(), list[int]()
         self._store.add(list(ids))
         self._length, self._bytes = len(self._store.ids), len(self._store.spelled)
-        self._mark = _fingerprint(0, self._store.ids)
+        self.images = tuple(images)
+        seen = [int(image.uuid[:15], 16) for image in self.images]
+        self._mark = _fingerprint(_fingerprint(0, seen), self._store.ids)
 
     @property
     def json(self) -> bytes:
@@ -53,7 +64,7 @@ class Ids(Sequence[int]):
 
     @property
     def fingerprint(self) -> tuple[int, int]:
-        """Length and a fingerprint: prompts that have the same hold the same ids."""
+        """Length and a fingerprint: prompts that have the same hold the same ids and images."""
         return len(self), _fingerprint(self._mark, self._tail)
 
     def plus(self, tail: Sequence[int]) -> Ids:
@@ -91,11 +102,16 @@ class Ids(Sequence[int]):
         place = range(len(self))[at]
         return self._store.ids[place] if place < self._length else self._tail[place - self._length]
 
-    @classmethod
-    def _view(cls, store: _Store, length: int, size: int, mark: int) -> Ids:
-        view = cls.__new__(cls)
+    def _view(self, store: _Store, length: int, size: int, mark: int) -> Ids:
+        view = Ids.__new__(Ids)
         view._store, view._length, view._bytes, view._mark, view._tail = store, length, size, mark, []
+        view.images = self.images
         return view
+
+
+def images_of(prompt: Sequence[int]) -> tuple[Image, ...]:
+    """What is seen in a prompt; plain lists of ids are text."""
+    return prompt.images if isinstance(prompt, Ids) else ()
 
 
 def fingerprint_behind(before: tuple[int, int], ids: Sequence[int]) -> tuple[int, int]:

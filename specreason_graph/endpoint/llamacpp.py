@@ -11,6 +11,7 @@ from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, EndpointError, NoLogprobs, TruncatedResponse
 from specreason_graph.endpoint.fields import required
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.image import Sight
 from specreason_graph.endpoint.llamacpp_answers import PATH, Held, readings, spellings
 from specreason_graph.endpoint.llamacpp_forms import closed, grammar
 from specreason_graph.endpoint.memo import Memo
@@ -25,6 +26,7 @@ from specreason_graph.endpoint.protocol import (
     Readings,
     Sampling,
     Token,
+    Usage,
     boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
@@ -107,6 +109,14 @@ class LlamaCppEndpoint:
         if not ids:
             raise self._http.malformed("/tokenize: `tokens` is empty")
         return ids
+
+    async def sight(self) -> Sight:
+        """None: the server takes images in a prompt of text, and puts tokens in it that nobody knows the ids of."""
+        return Sight((), f"{self.name} is llama.cpp's server, which takes no images in prompts of token ids")
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """Refused (see `sight`)."""
+        raise ConfigError((await self.sight()).why_not)
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`/tokenize` with the bytes of each piece."""

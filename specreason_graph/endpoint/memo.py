@@ -46,6 +46,10 @@ class Memo(Generic[_Key, _Value]):
         """Keep what came without asking."""
         self._known.setdefault(key, value)
 
+    def forget(self, key: _Key) -> None:
+        """Look it up again next time."""
+        self._known.pop(key, None)
+
     async def get(self, key: _Key, look_up: Callable[[], Awaitable[_Value]]) -> _Value:
         """The value, looked up by whoever comes first.
 

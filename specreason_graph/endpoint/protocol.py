@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from specreason_graph.endpoint.image import Sight
+
 ChatMessage = Mapping[str, Any]
 """`role` and `content`, and a `name` where it has one; of the assistant `reasoning` and `tool_calls` (OpenAI's shape,
 arguments as JSON text); of a tool's result its `tool_call_id`."""
@@ -167,6 +169,18 @@ class Endpoint(Protocol):
             messages: the conversation.
             template: variables of the chat template.
             tools: what the model is told of them, in OpenAI's shape.
+        """
+
+    async def sight(self) -> Sight:
+        """Whether prompts may hold images (`Ids.images`), and what stands for one in their ids (looked up once)."""
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """Have the server read a prompt with images; what it counts says how many tokens they are.
+
+        It keeps each image, and later prompts with it are sent without the bytes.
+
+        Raises:
+            ConfigError: the server was started without what this needs.
         """
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:

@@ -15,6 +15,7 @@ from copy import copy
 from typing import Any, TypeVar
 
 from specreason_graph.contract.errors import ConfigError, EndpointBusy, EndpointError, EndpointUnreachable, retold
+from specreason_graph.endpoint.image import Sight
 from specreason_graph.endpoint.protocol import (
     FREE,
     ChatMessage,
@@ -28,6 +29,7 @@ from specreason_graph.endpoint.protocol import (
     Readings,
     Sampling,
     Token,
+    Usage,
 )
 from specreason_graph.endpoint.retries import is_passing, retrying
 
@@ -91,6 +93,14 @@ class Replicas:
     ) -> list[int]:
         """By the first server that answers."""
         return await self._ask(lambda server: server.render(messages, template, tools))
+
+    async def sight(self) -> Sight:
+        """By the first server that answers."""
+        return await self._ask(lambda server: server.sight())
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """By the first server that answers; another one is shown the images when the run comes to it."""
+        return await self._ask(lambda server: server.look(prompt))
 
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """By the first server that answers."""

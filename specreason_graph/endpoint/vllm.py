@@ -1,10 +1,13 @@
 """The vLLM dialect: `/v1/completions` on raw token ids, `/tokenize` for everything about text.
 
+Prompts that hold images go to `/inference/v1/generate` (see `inference`), all others never.
+
 Only public fields, and the effect of each is checked: vLLM ignores unknown ones with a 200.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
@@ -12,10 +15,12 @@ from typing import Any
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import ConfigError, EndpointError, TruncatedResponse
-from specreason_graph.endpoint import completions
+from specreason_graph.endpoint import completions, inference
 from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.ids import images_of
+from specreason_graph.endpoint.image import Image, Sight
 from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.memo import Memo
 from specreason_graph.endpoint.protocol import (
@@ -35,6 +40,7 @@ from specreason_graph.endpoint.protocol import (
     boundaries,
 )
 from specreason_graph.endpoint.retries import is_passing
+from specreason_graph.endpoint.sight import tried
 from specreason_graph.endpoint.spelling import Speech, Spelling, plain_pieces, texts_of
 
 
@@ -44,8 +50,10 @@ class VllmEndpoint:
     def __init__(self, role: str, config: EndpointConfig, heard: Heard | None = None) -> None:
         self._http = Http(role, config, heard)
         self._wanted = config.model
-        self._full_likelihood = FullLikelihood() if config.full_likelihood else None
         self._cards: Memo[str | None, ModelCard] = Memo()
+        self._sights: Memo[str | None, Sight] = Memo()
+        self._shown = inference.Shown()
+        self._full_likelihood = FullLikelihood(self._shown) if config.full_likelihood else None
         self._spelling = Spelling(self._ids, self.encode, self.decode)
 
     @property
@@ -95,6 +103,20 @@ class VllmEndpoint:
             body["tools"] = list(tools)
         return (await self._tokenized(body))[0]
 
+    async def sight(self) -> Sight:
+        """Tried with an image of few pixels, once; a server that takes none may be started anew, so that it does."""
+        sight = await self._sights.get(self._wanted, lambda: tried(self))
+        if not sight.place:
+            self._sights.forget(self._wanted)
+        return sight
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """One token of `/inference/v1/generate`, so that what it has read is in its prefix cache."""
+        answer = await self._seen(prompt, logprobs=0)
+        counts = required(self._http, inference.PATH, answer, "usage", dict)
+        read = required(self._http, inference.PATH, counts, "prompt_tokens", int)
+        return completions.usage(self._http, answer, read, 1)
+
     async def encode(self, text: str, *, control: bool = False) -> Encoded:
         """`POST /tokenize`, once more in pieces where the text spells a control token that is to stay text."""
         encoded = await self._encoded(text)
@@ -136,32 +158,16 @@ class VllmEndpoint:
         A server that ignores `stop_token_ids` is stopped here: what a model writes behind `close` is no reasoning.
         """
         stops = boundaries(boundary) if boundary else list(form.stop)
-        body = {
-            "model": (await self.card()).name,
-            "prompt": prompt,
-            "max_tokens": max_tokens,
-            "temperature": sampling.temperature,  # always sent: the model's generation config would decide
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
-            "stop": stops,
-            "stop_token_ids": [close.id] if close else [],
-            "include_stop_str_in_output": True,  # without it, text is held back and no longer that of its event's ids
-            "logprobs": 0,
-            "return_tokens_as_token_ids": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if form.schema is not None:
-            body["structured_outputs"] = {"json": form.schema}
-        elif form.choices:
-            body["structured_outputs"] = {"choice": list(form.choices)}
+        body = completions.generation((await self.card()).name, prompt, max_tokens, sampling, stops, close, form)
+        images = images_of(prompt)
+        said_in = inference.said if images else completions.said
         speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), completions.Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
         known = Usage(len(prompt), None, 0)
         try:
-            async with aclosing(self._http.events(completions.PATH, body)) as events:
+            async with aclosing(self._events(body, images)) as events:
                 async for event in events:
-                    for said in completions.said(self._http, event):
+                    for said in said_in(self._http, event):
                         written += len(said.ids)
                         known = Usage(len(prompt), None, written)
                         # A stop string may cut the last event's text, so that is not what its ids spell.
@@ -185,23 +191,32 @@ class VllmEndpoint:
         why, last = end
         yield End(why, known, last and (last.id, last.logprob))
 
+    def _events(self, body: dict[str, Any], images: Sequence[Image]) -> AsyncGenerator[dict[str, Any], None]:
+        if not images:
+            return self._http.events(completions.PATH, body)
+        return self._shown.events(self._http, inference.request(body, output_mode="text"), images)
+
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
-        """One `/v1/completions` with every prompt, one token each."""
-        body = {
-            "model": (await self.card()).name,
-            "prompt": prompts,
-            "max_tokens": 1,
-            "temperature": 0,
-            "top_p": 1,
-            "logprobs": top,
-            "return_tokens_as_token_ids": True,
-        }
+        """One `/v1/completions` with every prompt, one token each; prompts with images go one a request."""
+        if prompts and images_of(prompts[0]):
+            return await self._read_each(prompts, top)
+        body = completions.one_token((await self.card()).name, prompts, logprobs=top)
         answer = await self._post(completions.PATH, body)
         items = completions.readings(self._http, answer, len(prompts))
         usage = completions.usage(self._http, answer, sum(map(len, prompts)), len(prompts))
         if len(prompts) > 1:  # vLLM sums the tokens of several prompts, but gives the cached ones of the last only
             usage = Usage(usage.prompt_tokens, None, usage.completion_tokens)
         return Readings(items, usage)
+
+    async def _read_each(self, prompts: Sequence[Sequence[int]], top: int) -> Readings:
+        answers = await asyncio.gather(*(self._seen(prompt, logprobs=top) for prompt in prompts))
+        paid = [completions.usage(self._http, it, len(prompt), 1) for prompt, it in zip(prompts, answers, strict=True)]
+        return Readings([inference.reading(self._http, answer) for answer in answers], sum(paid, start=Usage()))
+
+    async def _seen(self, prompt: Sequence[int], *, logprobs: int) -> dict[str, Any]:
+        """One token behind a prompt with images."""
+        body = completions.one_token((await self.card()).name, prompt, logprobs=logprobs)
+        return await self._shown.post(self._http, inference.request(body, output_mode="tokens"), images_of(prompt))
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
         """See `full_likelihood`; None where it is turned off or can't tell."""

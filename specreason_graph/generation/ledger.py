@@ -22,6 +22,13 @@ class Opening:
 
     ids: Ids
     hash: str
+    unseen: int = 0
+    """Tokens that its images are beyond their placeholders."""
+
+    @property
+    def tokens(self) -> int:
+        """Of it in the model's context."""
+        return len(self.ids) + self.unseen
 
 
 @dataclass(slots=True)

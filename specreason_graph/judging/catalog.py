@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import TypeVar
@@ -55,8 +56,8 @@ class Catalog:
             preset
             for preset in self.presets.values()
             if preset.base
-            and preset.base.lower() in base_model.lower()
-            and (not draft_model or preset.draft.lower() in draft_model.lower())
+            and _is_named(base_model, preset.base)
+            and (not draft_model or _is_named(draft_model, preset.draft))
         ]
         if not fits:
             raise ConfigError(
@@ -121,6 +122,10 @@ def builtin() -> Catalog:
         {name: Judge.model_validate({"name": name, **table}) for name, table in _tables("judges")},
         {name: FittedPolicy.model_validate({"name": name, **table}) for name, table in _tables("policies")},
     )
+
+
+def _is_named(model: str, part: str) -> bool:
+    return fnmatchcase(model.lower(), f"*{part.lower()}*")
 
 
 def _named(kind: str, name: str, known: Mapping[str, _Entry]) -> _Entry:

@@ -13,7 +13,7 @@ from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Encoded, Endpoint, Reading, Readings, Usage
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.judging.scoring import base_logprob, label_distribution, least_sure, likeliest_but
-from specreason_graph.models.pair import JudgeRequest
+from specreason_graph.models.judge_request import JudgeRequest
 from specreason_graph.models.presets import Judge
 
 

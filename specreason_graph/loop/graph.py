@@ -21,6 +21,7 @@ from specreason_graph.contract.state import SpecReasonInput, SpecReasonState, Up
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
 from specreason_graph.loop.compiled import Uncompiled
+from specreason_graph.loop.kept_images import kept, shown
 from specreason_graph.loop.opened import TimeIsUp, opened
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared
@@ -66,16 +67,18 @@ def create_specreason(
     def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
         async def run_node(state: SpecReasonState, config: RunnableConfig, runtime: Runtime[Settings]) -> Update:
             try:
+                given, state = state, shown(state)
                 chosen = defaults.overridden(by=settings_in(runtime.context))
                 _check_can_wait(chosen, runtime)
                 async with opened(state, chosen, known, catalog, runtime.stream_writer, config) as run:
                     begins_anew = run.fresh and body is not draft_step  # a message came while the run was paused
-                    return run.parked(cleared(run.identity) if begins_anew else await body(state, run))
+                    update = run.parked(cleared(run.identity) if begins_anew else await body(state, run))
             except TimeIsUp as late:
-                return late.unanswered() if body is finalize else late.ended()
+                update = late.unanswered() if body is finalize else late.ended()
             except SpecReasonError as error:
                 error.steps = SoFar.of(state, defaults).steps
                 raise
+            return kept(given, update)
 
         return run_node
 

@@ -175,7 +175,7 @@ async def _open(
         emit=Telling(emit, config, state["messages"], so_far, answers_in_last_step(preset, settings), live),
     )
     if not run.steps and not has_room(run):
-        asked, schema = len(live.openings["base"].ids), " (answer_schema)" if settings.answer_schema else ""
+        asked, schema = live.openings["base"].tokens, " (answer_schema)" if settings.answer_schema else ""
         raise NoRoom(
             f"answer_budget: {settings.answer_budget} tokens of answer, {len(run.cue)} that ask for it{schema} and a "
             f"question of {asked} leave no room to reason in contexts of {run.contexts['base']} (base) and "

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from langchain_core.messages import AnyMessage
 
-from specreason_graph.contract.errors import UNAUTHORIZED, EndpointError, EndpointRefused
+from specreason_graph.contract.errors import (
+    UNAUTHORIZED,
+    ConfigError,
+    ContextOverflow,
+    EndpointError,
+    EndpointRefused,
+    NoRoom,
+)
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Step
-from specreason_graph.endpoint.protocol import ModelCard
-from specreason_graph.generation.ledger import encode_step
+from specreason_graph.endpoint.protocol import Endpoint, ModelCard
+from specreason_graph.generation.bill import Bill
+from specreason_graph.generation.ledger import Opening, encode_step
 from specreason_graph.generation.live import LiveRun
 from specreason_graph.loop.cue import cue
+from specreason_graph.models.conversation import last_question
+from specreason_graph.models.images import NO_IMAGES, Images, holds_images, taken_out
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.turns import opening
@@ -66,8 +77,11 @@ async def render(
     if live.rendered_for == rendered_for:
         return found.alone
 
+    text, images = await seen(pair, messages)
+
     async def rendered(role: Role) -> None:
-        live.openings[role] = await opening(pair, role, messages, preset, settings.tools, boxed=settings.boxed)
+        opened = await opening(pair, role, text, preset, settings.tools, boxed=settings.boxed, images=images)
+        live.openings[role] = await looked_at(pair.endpoint(role), role, opened, live.overlap.bill)
 
     live.openings = {}
     of_draft = None if found.alone else asyncio.create_task(rendered("draft"))
@@ -86,6 +100,49 @@ async def render(
     live.openings = {"base": live.openings["base"], "draft": live.openings["base" if alone else "draft"]}
     live.rendered_for = None if alone else rendered_for
     return alone
+
+
+async def seen(pair: Pair, messages: Sequence[AnyMessage]) -> tuple[Sequence[AnyMessage], Images]:
+    """The conversation with its images taken out; as it is where there are none, or only before a question to a pair
+    that takes none: it is told of those.
+
+    Raises:
+        ConfigError: the question holds an image that can't be shown.
+    """
+    if not holds_images(messages):
+        return messages, NO_IMAGES
+    sight = await pair.base.sight()
+    if sight.place:
+        return await taken_out(messages, pair.config.image_urls)
+    if holds_images(messages[last_question(messages) :]):
+        raise ConfigError(f"messages: {sight.why_not}; leave the images out, or serve base as a model that sees")
+    return messages, NO_IMAGES
+
+
+async def looked_at(endpoint: Endpoint, role: Role, opened: Opening, bill: Bill) -> Opening:
+    """The opening, once its model has seen the images in it; all that follows is behind them in its cache.
+
+    Raises:
+        NoRoom: they are more than its context has.
+        ConfigError: the server can't make an image of what it was sent.
+    """
+    if not opened.ids.images:
+        return opened
+    try:
+        usage = await endpoint.look(opened.ids)
+    except ContextOverflow:
+        raise NoRoom(
+            f"messages: the question and its images are more tokens than {endpoint.name} has room for; send smaller "
+            "images, or fewer"
+        ) from None
+    except EndpointRefused as refusal:
+        if refusal.status in UNAUTHORIZED:
+            raise
+        raise ConfigError(
+            f"messages: {endpoint.name} refuses the images ({refusal.status}); send them in another size or as PNG"
+        ) from None
+    bill.used(role, [usage])
+    return replace(opened, unseen=usage.prompt_tokens - len(opened.ids))
 
 
 async def read_by_both(

@@ -19,7 +19,8 @@ from specreason_graph.judging.policy import Policy
 from specreason_graph.loop.clock import Clock
 from specreason_graph.loop.messages import Telling
 from specreason_graph.models.conversation import digest
-from specreason_graph.models.pair import Closings, JudgeRequest, Pair
+from specreason_graph.models.judge_request import JudgeRequest
+from specreason_graph.models.pair import Closings, Pair
 from specreason_graph.models.presets import Judge, Preset
 
 

@@ -19,6 +19,8 @@ from specreason_graph.generation.ledger import Opening
 from specreason_graph.generation.live import LiveRuns
 from specreason_graph.generation.passage import Closer
 from specreason_graph.models.conversation import digest
+from specreason_graph.models.images import NO_IMAGES, Images
+from specreason_graph.models.judge_request import JudgeRequest, judge_request
 from specreason_graph.models.presets import Judge, Preset
 from specreason_graph.models.quoting import quotes
 from specreason_graph.models.rendering import behind_assistant, knows_tools, tools_in_words, turns_in_words
@@ -28,15 +30,6 @@ _TOKENIZER_PROBE = (
     "Step 12: 3.5 + 47 = x?\n\nSo “naïve” 你好 🙂.\n\n\n  def f(a_b):\n\treturn {'k': [1, 2]}</think><|im_end|>"
 )
 _ENDING = 8  # tokens that the marker which opens the reasoning has at most, at a template's end
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeRequest:
-    """What is put behind ledger + step to have base write a label."""
-
-    suffix: list[int]
-    labels: dict[str, int]
-    """Label to the one token that it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +88,18 @@ class Pair:
         return await self._same_tokenizer.get(_TOKENIZER_PROBE, self._compared)
 
     async def opening(
-        self, role: Role, chat: Sequence[ChatMessage], preset: Preset, tools: Sequence[Mapping[str, Any]] = ()
+        self,
+        role: Role,
+        chat: Sequence[ChatMessage],
+        preset: Preset,
+        tools: Sequence[Mapping[str, Any]] = (),
+        images: Images = NO_IMAGES,
     ) -> Opening:
-        """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open."""
+        """The rendered conversation with the assistant's turn, and for thinking models the reasoning, open.
+
+        Raises:
+            ConfigError: its template can't tell it, or the model takes no images, and the preset has no words for one.
+        """
         endpoint = self.endpoint(role)
         typed = await quotes(endpoint, chat, tools)
         if typed is not None:
@@ -105,21 +107,22 @@ class Pair:
         chat = await self._in_words(role, chat, preset)
         if tools and not await self.knows_tools(role, preset):
             chat, tools = tools_in_words(chat, tools, preset), ()
-        ids = await endpoint.render(chat, preset.template, tools)
-        if typed is not None:
-            ids = await typed.ids(endpoint, await endpoint.decode(ids))
-        ids = [*ids, *await self._opener(role, ids, preset)]
-        return Opening(Ids(ids), digest(ids))
+        ids = Ids(await endpoint.render(chat, preset.template, tools))
+        if typed is not None or images.all:
+            ids = await images.read(endpoint, await endpoint.decode(ids), typed, preset)
+        return as_opening(ids.grown(await self._opener(role, ids, preset)))
 
-    async def bridge(self, role: Role, following: Sequence[ChatMessage], preset: Preset) -> list[int]:
+    async def bridge(
+        self, role: Role, following: Sequence[ChatMessage], preset: Preset, images: Images = NO_IMAGES
+    ) -> Ids:
         """What stands between the end of a reply and where the next one begins, the messages that follow included."""
         endpoint = self.endpoint(role)
         typed = await quotes(endpoint, following)
         if typed is not None:
             following = typed.hidden(following)
         text = await behind_assistant(endpoint, preset, await self._in_words(role, following, preset))
-        ids = await typed.ids(endpoint, text) if typed else (await endpoint.encode(text, control=True)).ids
-        return [*ids, *await self._opener(role, ids, preset)]
+        ids = await images.read(endpoint, text, typed, preset)
+        return ids.grown(await self._opener(role, ids, preset))
 
     async def knows_tools(self, role: Role, preset: Preset) -> bool:
         """Whether this model's chat template takes tools and their turns."""
@@ -132,9 +135,9 @@ class Pair:
             return chat
         return chat if await self.knows_tools(role, preset) else turns_in_words(chat, preset)
 
-    async def _opener(self, role: Role, ids: list[int], preset: Preset) -> list[int]:
+    async def _opener(self, role: Role, ids: Sequence[int], preset: Preset) -> list[int]:
         """What opens the reasoning behind some ids, where the template has not done that."""
-        marker, ending = preset.open.rstrip(), ids[-_ENDING:]
+        marker, ending = preset.open.rstrip(), list(ids[-_ENDING:])
         if not marker:
             return []
 
@@ -195,7 +198,7 @@ class Pair:
             ConfigError: a label is not one distinct token behind the pre-fill.
         """
         key = (judge.request, judge.prefill, judge.labels, preset.open, *preset.template.items())
-        return await self._requests.get(key, lambda: self._requested(judge, preset))
+        return await self._requests.get(key, lambda: judge_request(self.base, judge, preset))
 
     async def _compared(self) -> bool:
         base = await self.base.encode(_TOKENIZER_PROBE, control=True)
@@ -218,20 +221,8 @@ class Pair:
             raise ConfigError(f"{endpoint.name}: its chat template does not end the assistant's turn")
         return Closings(behind.ids[0], marker)
 
-    async def _requested(self, judge: Judge, preset: Preset) -> JudgeRequest:
-        text = await behind_assistant(self.base, preset, [{"role": "user", "content": judge.request}])
-        marker = preset.open.rstrip()
-        if marker and text.rstrip().endswith(marker):  # the pre-fill opens the think block itself
-            text = text.rstrip().removesuffix(marker)
-        text += judge.prefill.replace("{open}", marker)
-        suffix = (await self.base.encode(text, control=True)).ids
-        labels: dict[str, int] = {}
-        for label in judge.labels:
-            ids = (await self.base.encode(text + label, control=True)).ids
-            if ids[:-1] != suffix or ids[-1] in labels.values():
-                raise ConfigError(
-                    f"judge {judge.name!r}: label {label!r} is not one distinct token of {self.base.name} behind "
-                    f"{judge.prefill!r}; change the labels or the pre-fill, or use judge `likelihood`"
-                )
-            labels[label] = ids[-1]
-        return JudgeRequest(suffix, labels)
+
+def as_opening(ids: Ids) -> Opening:
+    """A conversation's ids as what a run begins on; its hash is that of its images, too."""
+    seen = [image.uuid for image in ids.images]
+    return Opening(ids, digest([list(ids), seen] if seen else list(ids)))

@@ -23,7 +23,8 @@ from specreason_graph.endpoint.protocol import ChatMessage
 from specreason_graph.endpoint.retries import is_passing
 from specreason_graph.generation.ledger import Opening
 from specreason_graph.models.conversation import REASONING, chat_messages, digest, kept_since, last_question
-from specreason_graph.models.pair import Pair
+from specreason_graph.models.images import NO_IMAGES, Images
+from specreason_graph.models.pair import Pair, as_opening
 from specreason_graph.models.presets import Preset
 
 _MOST_BYTES = 2**24
@@ -64,6 +65,7 @@ async def opening(
     tools: Sequence[Mapping[str, Any]] = (),
     *,
     boxed: bool = False,
+    images: Images = NO_IMAGES,
 ) -> Opening:
     """The conversation with the assistant's turn, and for thinking models the reasoning, open.
 
@@ -77,23 +79,24 @@ async def opening(
     since = kept_since(messages, preset)
     known = [at for at, message in enumerate(messages) if at > since and _about(message).get("tokens")]
     if not known:
-        return await pair.opening(role, chat, preset, tools)
-    so_far = await pair.opening(role, told(messages[: known[0]]), preset, tools)
+        return await pair.opening(role, chat, preset, tools, images)
+    so_far = await pair.opening(role, told(messages[: known[0]]), preset, tools, images)
     for at, until in zip(known, [*known[1:], len(messages)], strict=True):
         ids = _written(messages[at], role, so_far.hash)
         following = told(messages[:until])[at + 1 :]
-        bridge = None if ids is None else await _bridge(pair, role, following, preset)
+        bridge = None if ids is None else await _bridge(pair, role, following, preset, images)
         if ids is None or bridge is None:
-            return await pair.opening(role, chat, preset, tools)
-        grown = Ids([*so_far.ids, *ids, *bridge])
-        so_far = Opening(grown, digest(list(grown)))
+            return await pair.opening(role, chat, preset, tools, images)
+        so_far = as_opening(Ids([*so_far.ids, *ids, *bridge], [*so_far.ids.images, *bridge.images]))
     return so_far
 
 
-async def _bridge(pair: Pair, role: Role, following: Sequence[ChatMessage], preset: Preset) -> list[int] | None:
+async def _bridge(
+    pair: Pair, role: Role, following: Sequence[ChatMessage], preset: Preset, images: Images
+) -> Ids | None:
     """None where the template does not take these messages alone."""
     try:
-        return await pair.bridge(role, following, preset)
+        return await pair.bridge(role, following, preset, images)
     except (ConfigError, EndpointRefused, EndpointFailed) as error:
         if is_passing(error):  # a server that is down for a moment says nothing of its template
             raise

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: streamed or whole, one prompt or several, at a pace."""
+"""Completions: streamed or whole, one prompt or several, at a pace; and how `POST /v1/completions` words them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.pace import ServerPace
 from specreason_graph.testing.prefix_cache import CachedSequence, PrefixCache
 from specreason_graph.testing.record import Record
-from specreason_graph.testing.request import CompletionRequest, check, parsed
-from specreason_graph.testing.wire import choice, document, event, usage
+from specreason_graph.testing.request import CompletionRequest, Refusal, check, parsed
+from specreason_graph.testing.wire import COMPLETION, Wire, event, usage
 
 _ASKS, _SAYS = "endpoint-load-metrics-format", "endpoint-load-metrics"
 
@@ -41,19 +41,45 @@ class Completions:
     waiting: int = 0
     """Requests that the server says wait in it."""
 
+    @property
+    def models(self) -> dict[str, Any]:
+        """What `GET /v1/models` lists."""
+        card = {"id": self.name, "object": "model", "owned_by": "vllm", "max_model_len": self.context}
+        return {"object": "list", "data": [card]}
+
+    def check_model(self, body: dict[str, Any]) -> None:
+        """Look at which model a request wants.
+
+        Raises:
+            Refusal: another one than is served.
+        """
+        if body.get("model") not in (None, "", self.name):
+            said = f"The model `{body['model']}` does not exist. Valid aliases: {self.name}."
+            raise Refusal(said, status=404, kind="NotFoundError", param="model")
+
     async def answer(self, http: web.Request, record: Record, fault: Fault | None) -> web.StreamResponse:
-        """Answer one request.
+        """Answer one request of `/v1/completions`.
 
         Raises:
             Refusal: it can't be served.
         """
-        job = self._job(record, fault)
-        return await (self._stream(http, job) if job.request.stream else self._whole(http, job))
-
-    def _job(self, record: Record, fault: Fault | None) -> _Job:
         request = parsed(CompletionRequest, record.body if fault is None else fault.read(record.body))
+        record.prompts = request.prompts(self.model.tokenizer)
+        return await self.serve(http, record, request, fault, COMPLETION)
+
+    async def serve(
+        self, http: web.Request, record: Record, request: CompletionRequest, fault: Fault | None, wire: Wire
+    ) -> web.StreamResponse:
+        """Answer a request for what comes behind the record's prompts, worded as a path has it.
+
+        Raises:
+            Refusal: it can't be served.
+        """
+        job = self._job(record, request, fault, wire)
+        return await (self._stream(http, job) if request.stream else self._whole(http, job))
+
+    def _job(self, record: Record, request: CompletionRequest, fault: Fault | None, wire: Wire) -> _Job:
         tokenizer = self.model.tokenizer
-        record.prompts = request.prompts(tokenizer)
         check(
             request,
             record.prompts,
@@ -64,7 +90,7 @@ class Completions:
         sequences = [self.cache.open(prompt) for prompt in record.prompts]
         record.cached_tokens = sum(sequence.hit for sequence in sequences)
         self.served += 1
-        return _Job(request, record, sequences, self.served, fault)
+        return _Job(request, record, sequences, self.served, fault, wire)
 
     async def _whole(self, http: web.Request, job: _Job) -> web.Response:
         tokens: list[list[Token]] = [[] for _ in job.sequences]
@@ -72,7 +98,7 @@ class Completions:
             async for index, token in made:
                 tokens[index].append(token)
         job.record.complete = True
-        choices = [choice(self.model.tokenizer, job.request, index, all_) for index, all_ in enumerate(tokens)]
+        choices = [job.wire.choice(self.model.tokenizer, job.request, index, all_) for index, all_ in enumerate(tokens)]
         # Of several prompts, vLLM counts all tokens but the cached ones of the last only.
         counts = self._usage(job, cached_tokens=job.sequences[-1].hit)
         headers = {} if http.headers.get(_ASKS) != "JSON" else {_SAYS: f"JSON {json.dumps(self._load)}"}
@@ -91,7 +117,7 @@ class Completions:
         sizes = self.event_sizes.of(job.request.seed, job.record.prompts)
         async with aclosing(joined(self._tokens(job), sizes, limit=limit)) as events:
             async for index, tokens in events:
-                chunk = choice(self.model.tokenizer, job.request, index, tokens)
+                chunk = job.wire.choice(self.model.tokenizer, job.request, index, tokens)
                 await response.write(event(self._document(job, [chunk])))
         if ending is not None:
             await ending.strike_stream(http, response)
@@ -130,7 +156,7 @@ class Completions:
     def _document(
         self, job: _Job, choices: list[dict[str, Any]], counts: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        answer = document(self.name, job.number, choices, counts)
+        answer = job.wire.document(self.name, job.number, choices, counts)
         return answer if job.fault is None else job.fault.changed(answer)
 
     def _usage(self, job: _Job, *, cached_tokens: int) -> dict[str, Any]:
@@ -147,3 +173,4 @@ class _Job:
     sequences: list[CachedSequence]
     number: int
     fault: Fault | None
+    wire: Wire

@@ -1,19 +1,22 @@
-"""`POST /inference/v1/generate`, as far as reading a prompt's likelihood goes."""
+"""`POST /inference/v1/generate`: ids and images in, and tokens out or the prompt's likelihood."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from specreason_graph.testing.completions import Completions
+from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.images import Eyes, expanded
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.record import Record
-from specreason_graph.testing.request import Refusal, parsed
-from specreason_graph.testing.wire import usage
+from specreason_graph.testing.request import CompletionRequest, Refusal, parsed
+from specreason_graph.testing.wire import generated, usage
 
 INFERENCE = "/inference/v1/generate"
 
@@ -21,6 +24,8 @@ _NOT_COMPUTED = -0.5  # any number will do: a real engine gives rows of the cach
 
 
 class _Sampling(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
     max_tokens: int = 16
     prompt_logprobs: int | None = None
     detokenize: bool = True
@@ -28,10 +33,16 @@ class _Sampling(BaseModel):
 
 class _Request(BaseModel):
     token_ids: list[NonNegativeInt]
+    content_parts: list[dict[str, Any]] = Field(default_factory=list)
     sampling_params: _Sampling
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    output_mode: Literal["text", "tokens"] = "tokens"
 
 
-async def inference(server: Completions, record: Record, *, scale_out: bool) -> dict[str, Any]:
+async def inference(
+    server: Completions, http: web.Request, record: Record, fault: Fault | None, eyes: Eyes, *, scale_out: bool
+) -> web.StreamResponse:
     """Answer one request, at the server's pace.
 
     Raises:
@@ -40,21 +51,38 @@ async def inference(server: Completions, record: Record, *, scale_out: bool) -> 
     if not scale_out:
         raise Refusal("This endpoint needs --enable-scale-out", status=403, kind="PermissionDeniedError")
     request = parsed(_Request, record.body)
+    prompt = list(expanded(server.model.tokenizer, request.token_ids, eyes.look(request.content_parts)))
+    record.prompts = [[read for _, read in prompt]]
+    if request.sampling_params.prompt_logprobs is not None:
+        return web.json_response(await _likelihood(server, record, request, [token for token, _ in prompt]))
+    sampling = request.sampling_params.model_dump()
+    asked = {
+        **(sampling if fault is None else fault.read(sampling)),
+        "prompt": record.prompts[0],
+        "stream": request.stream,
+        "stream_options": request.stream_options,
+    }
+    return await server.serve(http, record, parsed(CompletionRequest, asked), fault, generated(request.output_mode))
+
+
+async def _likelihood(server: Completions, record: Record, request: _Request, ids: list[int]) -> dict[str, Any]:
     if request.sampling_params.detokenize:
         raise Refusal("EngineCore encountered an issue", status=500, kind="InternalServerError")
-    record.prompts = [request.token_ids]
-    sequence = server.cache.open(request.token_ids)
-    size = len(request.token_ids)
+    [prompt] = record.prompts
+    sequence, size = server.cache.open(prompt), len(prompt)
     with closing(server.pace.begin(size - sequence.hit, 1, place=size, ago=time.time() - record.began)) as schedule:
         await schedule.until(0, last=0)
     record.cached_tokens, record.tokens, record.complete = sequence.hit, 1, True
     counts = usage(size, 1, sequence.hit if server.reports_cached else None)
+    rows = _rows(server.model, prompt, sequence.hit, request.sampling_params.prompt_logprobs or 0)
+    for row, token, read in zip(rows[1:], ids[1:], prompt[1:], strict=True):
+        if row is not None and token != read:
+            row[str(token)] = row.pop(str(read))
     return {
         "request_id": f"gen-{server.served}",
         "choices": [{"index": 0, "finish_reason": "length"}],
-        "prompt_logprobs": _rows(
-            server.model, request.token_ids, sequence.hit, request.sampling_params.prompt_logprobs or 0
-        ),
+        "prompt_logprobs": rows,
+        "prompt_token_ids": ids,
         "usage": counts,
     }
 

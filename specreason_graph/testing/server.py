@@ -17,6 +17,7 @@ from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.testing.completions import Completions
 from specreason_graph.testing.events import EventSizes
 from specreason_graph.testing.fault import Fault
+from specreason_graph.testing.images import Eyes
 from specreason_graph.testing.inference import INFERENCE, inference
 from specreason_graph.testing.metrics import metrics
 from specreason_graph.testing.model import ScriptedModel
@@ -59,6 +60,8 @@ class ScriptedServer:
         bos: whether texts begin with a BOS token.
         version: which vLLM it says it is.
         scale_out: whether it serves `/inference/v1/generate` (vLLM's `--enable-scale-out`).
+        sees: whether its model takes images, each of which has one token for 28 by 28 pixels; tokenizer `a` has the
+            placeholder. Scripts are told a question with the image's own hexadecimal digits in its place.
         tokens_per_event: most tokens that a stream sends in one event; 0 draws a number from 1 to 8 for each event.
         event_seed: what these numbers are drawn from, beside a request's own seed and its prompts' lengths.
         decodes: tokens that it proposes to itself a pass, all of them right: `/metrics` counts that as vLLM does where
@@ -85,6 +88,7 @@ class ScriptedServer:
         bos: bool = False,
         version: str = "0.32.0",
         scale_out: bool = False,
+        sees: bool = False,
         tokens_per_event: int = 1,
         event_seed: int = 0,
         decodes: int = 0,
@@ -95,13 +99,16 @@ class ScriptedServer:
         self.url = ""
         """Address of the server; after the end of the context nothing answers there."""
         self.running = 0
-        """Completions requests that are being answered now."""
+        """Generations that are being answered now, on either path."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._peers: set[Any] = set()
         self._key = api_key
         self._version = version
         self._scale_out = scale_out
+        self._sees = sees
+        self.eyes = Eyes()
+        """The images that it was shown."""
         self._decodes = decodes
         self._faults = Plan[Fault]()
         self._completions = Completions(
@@ -138,7 +145,7 @@ class ScriptedServer:
         self._completions.waiting = requests
 
     async def idle(self) -> None:
-        """Wait until no completions request is being answered."""
+        """Wait until no generation is being answered."""
         await self._idle.wait()
 
     def fail(self, fault: Fault, *, path: str | None = COMPLETIONS, times: int | None = 1) -> None:
@@ -195,7 +202,7 @@ class ScriptedServer:
 
     @contextmanager
     def _counted(self, record: Record) -> Iterator[None]:
-        counts = record.path == COMPLETIONS
+        counts = record.path in (COMPLETIONS, INFERENCE)
         self.running += counts
         if counts:
             self._idle.clear()
@@ -213,7 +220,7 @@ class ScriptedServer:
         fault = self._faults.next(http.path)
         if fault is not None and fault.strikes_at_once:
             return await fault.strike(http)
-        self._check_model(record.body)
+        self._completions.check_model(record.body)
         match http.method, http.path:
             case "GET", "/health":
                 return web.Response()
@@ -222,31 +229,17 @@ class ScriptedServer:
             case "GET", "/metrics":
                 return web.Response(text=metrics(self.completions, self._decodes))
             case "GET", "/v1/models":
-                return web.json_response(self._models())
+                return web.json_response(self._completions.models)
             case "POST", "/tokenize":
-                answer = tokenized(self.model, self._completions.context, record.body)
+                answer = tokenized(self.model, self._completions.context, record.body, sees=self._sees)
                 return web.json_response(answer if fault is None else fault.changed(answer))
             case "POST", "/detokenize":
                 return web.json_response(detokenized(self.model, record.body))
             case "POST", path if path == COMPLETIONS:
                 return await self._completions.answer(http, record, fault)
             case "POST", path if path == INFERENCE:
-                return web.json_response(await inference(self._completions, record, scale_out=self._scale_out))
+                return await inference(self._completions, http, record, fault, self.eyes, scale_out=self._scale_out)
         return web.json_response({"detail": "Not Found"}, status=404)
-
-    def _check_model(self, body: dict[str, Any]) -> None:
-        served = self._completions.name
-        if body.get("model") not in (None, "", served):
-            raise Refusal(
-                f"The model `{body['model']}` does not exist. Valid aliases: {served}.",
-                status=404,
-                kind="NotFoundError",
-                param="model",
-            )
-
-    def _models(self) -> dict[str, Any]:
-        card = {"id": self._completions.name, "object": "model", "owned_by": "vllm"}
-        return {"object": "list", "data": [card | {"max_model_len": self._completions.context}]}
 
 
 def _refused(refusal: Refusal) -> web.Response:

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from specreason_graph.testing.images import expanded, seen
 from specreason_graph.testing.model import ScriptedModel
 from specreason_graph.testing.request import Refusal, parsed
 from specreason_graph.testing.template import render
+from specreason_graph.testing.tokenizer import IMAGE
 
 
 class Function(BaseModel):
@@ -28,11 +30,25 @@ class FunctionOf(BaseModel):
     function: Function
 
 
+class ImageUrl(BaseModel):
+    """Where an image is: a data URL."""
+
+    url: str
+
+
+class Part(BaseModel):
+    """A part of a message."""
+
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: ImageUrl | None = None
+
+
 class Message(BaseModel):
     """One message; `name` and `tool_call_id` are taken, and no template of these has them."""
 
     role: str
-    content: str | None = None
+    content: str | list[Part] | None = None
     reasoning: str | None = None
     tool_calls: list[FunctionOf] | None = None
 
@@ -55,18 +71,21 @@ class DetokenizeRequest(BaseModel):
     tokens: list[NonNegativeInt]
 
 
-def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[str, Any]:
-    """The ids of a text or a conversation.
+def tokenized(model: ScriptedModel, context: int, body: dict[str, Any], *, sees: bool = False) -> dict[str, Any]:
+    """The ids of a text or a conversation, images in it expanded.
 
     Raises:
-        Refusal: the body is not of that shape.
+        Refusal: the body is not of that shape, or holds an image and the model takes none.
     """
     request = parsed(TokenizeRequest, body)
+    images = [seen(url) for message in request.messages or () for url in _urls(message)]
+    if images and not sees:
+        raise Refusal("At most 0 image(s) may be provided in one prompt.")
     if request.messages is not None:
         special = request.add_special_tokens is True  # the template spells BOS itself
         text = render(
             model.template,
-            [message.model_dump() for message in request.messages],
+            [{**message.model_dump(), "content": _text(message)} for message in request.messages],
             add_generation_prompt=request.add_generation_prompt,
             bos=model.tokenizer.bos,
             variables=request.chat_template_kwargs,
@@ -78,6 +97,8 @@ def tokenized(model: ScriptedModel, context: int, body: dict[str, Any]) -> dict[
     else:
         raise Refusal("Field required", kind="Bad Request", param="body.prompt")
     ids = model.tokenizer.encode(text, special=special)
+    if images:
+        ids = [token for token, _ in expanded(model.tokenizer, ids, images)]
     strings = model.tokenizer.strings(ids) if request.return_token_strs else None
     return {"count": len(ids), "max_model_len": context, "tokens": ids, "token_strs": strings}
 
@@ -91,3 +112,14 @@ def detokenized(model: ScriptedModel, body: dict[str, Any]) -> dict[str, Any]:
     known = len(model.tokenizer.spelling)
     raw = model.tokenizer.spell(i for i in parsed(DetokenizeRequest, body).tokens if i < known)
     return {"prompt": raw.decode(errors="replace")}
+
+
+def _urls(message: Message) -> list[str]:
+    parts = message.content if isinstance(message.content, list) else []
+    return [part.image_url.url for part in parts if part.image_url is not None]
+
+
+def _text(message: Message) -> str | None:
+    if not isinstance(message.content, list):
+        return message.content
+    return "".join(IMAGE if part.type == "image_url" else part.text for part in message.content)

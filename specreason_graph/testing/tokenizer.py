@@ -20,7 +20,10 @@ CONTROL = (BOS, TURN, END_OF_TURN, THINK, CLOSE)
 CALLS = ("<tool_call>", "</tool_call>")
 """Single ids of tokenizer `a`, as Qwen's; in the other they are spelled like any text."""
 
-_SPECIAL = (BOS, TURN, END_OF_TURN)  # left out of a completion's text; the think tags are not, as with Qwen3
+IMAGE = "<|image_pad|>"
+"""What stands for an image, and for each of its tokens; tokenizer `a` alone has it."""
+
+_SPECIAL = (BOS, TURN, END_OF_TURN, IMAGE)  # left out of a completion's text; the think tags are not, as with Qwen3
 
 # As Qwen splits: punctuation takes the newlines behind it along, so a boundary hides in tokens such as ".\n\n".
 _SPLIT_A = (
@@ -110,7 +113,7 @@ def _built(
     split: str, words: str, ends: tuple[str, ...], pairs: str, *, control_first: bool, bos: bool
 ) -> ByteTokenizer:
     letters = _byte_letters()
-    added = CONTROL if control_first else (*CONTROL, *CALLS)
+    added = CONTROL if control_first else (*CONTROL, *CALLS, IMAGE)
     spelled = {control: control.encode() for control in added} if control_first else {}
     spelled |= {letter: bytes([byte]) for byte, letter in enumerate(letters)}
     merges = [(pair[0], pair[1]) for pair in pairs.split()] + [(letters[10], letters[10])]

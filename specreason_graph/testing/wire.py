@@ -1,20 +1,31 @@
-"""The documents that vLLM's completions endpoint answers with."""
+"""The documents that vLLM answers with, on `/v1/completions` and on `/inference/v1/generate`."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from specreason_graph.testing.generation import Token
 from specreason_graph.testing.request import CompletionRequest
 from specreason_graph.testing.tokenizer import ByteTokenizer
 
 
-def choice(tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tokens: Sequence[Token]) -> dict[str, Any]:
-    """Some tokens of one prompt's answer: those of one event, or all; `text_offset` counts from the first of them."""
+class Wire(NamedTuple):
+    """How one path words an answer."""
+
+    choice: Callable[[ByteTokenizer, CompletionRequest, int, Sequence[Token]], dict[str, Any]]
+    """Some tokens of one prompt's answer: those of one event, or all."""
+    document: Callable[[str, int, list[dict[str, Any]], Mapping[str, Any] | None], dict[str, Any]]
+    """A whole answer, or one chunk of it: the model's name, the request's number, choices and usage."""
+
+
+def _completion_choice(
+    tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tokens: Sequence[Token]
+) -> dict[str, Any]:
+    """`text_offset` counts from the first of these tokens."""
     last = tokens[-1]
     return {
         "index": index,
@@ -27,10 +38,9 @@ def choice(tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tok
     }
 
 
-def document(
-    model: str, number: int, choices: Sequence[Mapping[str, Any]], usage: Mapping[str, Any] | None = None
+def _completion(
+    model: str, number: int, choices: Sequence[Mapping[str, Any]], usage: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """A completion, or one chunk of it."""
     named: dict[str, Any] = {"id": f"cmpl-{number}", "object": "text_completion", "created": int(time.time())}
     return named | {"model": model, "choices": choices} | ({} if usage is None else {"usage": usage})
 
@@ -68,3 +78,45 @@ def _logprobs(
             {name(i): token.odds.logprob(i) for i in (token.id, *token.odds.top(top))} for token in tokens
         ],
     }
+
+
+COMPLETION = Wire(_completion_choice, _completion)
+"""`/v1/completions`."""
+
+
+def generated(output_mode: str) -> Wire:
+    """`/inference/v1/generate`, whose log-probabilities go by id where no text is asked for."""
+
+    def choice(
+        tokenizer: ByteTokenizer, request: CompletionRequest, index: int, tokens: Sequence[Token]
+    ) -> dict[str, Any]:
+        last, top = tokens[-1], request.logprobs
+        content = [_by_text(tokenizer, it) if output_mode == "text" else _by_id(it, top or 0) for it in tokens]
+        return {
+            "index": index,
+            **({"text": "".join(token.text for token in tokens)} if output_mode == "text" else {}),
+            "token_ids": [token.id for token in tokens],
+            "logprobs": None if top is None else {"content": content},
+            "finish_reason": last.finish,
+            "stop_reason": last.stop,
+        }
+
+    def document(
+        model: str, number: int, choices: Sequence[Mapping[str, Any]], usage: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        named: dict[str, Any] = {"request_id": f"generate-tokens-{number}", "output_mode": output_mode}
+        return named | {"choices": choices} | ({} if usage is None else {"usage": usage})
+
+    return Wire(choice, document)
+
+
+def _by_text(tokenizer: ByteTokenizer, token: Token) -> dict[str, Any]:
+    spelled = tokenizer.spelling[token.id].decode(errors="replace")
+    return {"token": spelled, "logprob": token.odds.logprob(token.id), "bytes": list(spelled.encode())}
+
+
+def _by_id(token: Token, top: int) -> dict[str, Any]:
+    """The sampled token comes first among the likeliest, too."""
+    likeliest = list(dict.fromkeys([token.id, *token.odds.top(top)]))[: max(top, 1)]
+    listed = [{"token_id": one, "logprob": token.odds.logprob(one)} for one in likeliest]
+    return {"token_id": token.id, "logprob": token.odds.logprob(token.id), "top_logprobs": listed}

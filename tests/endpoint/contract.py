@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -53,20 +54,29 @@ Opened = Callable[[], AbstractAsyncContextManager[Engine]]
 
 
 def scripted(
-    tokenizer: TokenizerName, template: TemplateName, *, scale_out: bool = False, tokens_per_event: int = 1
+    tokenizer: TokenizerName,
+    template: TemplateName,
+    *,
+    scale_out: bool = False,
+    sees: bool = False,
+    tokens_per_event: int = 1,
 ) -> Opened:
-    """An engine that says a script, through the vLLM dialect; with 0, events of random lengths."""
+    """An engine that says a script, through the vLLM dialect; with 0, events of random lengths.
+
+    One that sees is otherwise sure of its words with each image.
+    """
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Engine]:
         server = ScriptedServer(
-            Script(_STEPS, answer="It is \\boxed{20}.", confidence=_wavering),
+            Script(_STEPS, answer="It is \\boxed{20}.", confidence=_wavering, asked=_looking if sees else None),
             tokenizer=tokenizer,
             template=template,
             context=1024,
             api_key="right",
             pace=Pace(seconds_per_token=0.0002),
             scale_out=scale_out,
+            sees=sees,
             tokens_per_event=tokens_per_event,
         )
         async with server, _connected(server.config) as endpoint:
@@ -93,6 +103,18 @@ def llamacpp() -> Iterator[Opened]:
 
 
 @contextmanager
+def seeing(config: EndpointConfig) -> Iterator[Opened]:
+    """A real vLLM server of a small model that sees, in float32."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Engine]:
+        async with _connected(config) as endpoint:
+            yield Engine(endpoint, config, tolerance=1e-3, block=128)
+
+    yield opened
+
+
+@contextmanager
 def vllm(config: EndpointConfig) -> Iterator[Opened]:
     """A real vLLM server: that of `SPECREASON_CONTRACT_URL` (and `_KEY`), such as one on a GPU, else `config`."""
     if url := os.environ.get("SPECREASON_CONTRACT_URL"):
@@ -112,6 +134,13 @@ def vllm(config: EndpointConfig) -> Iterator[Opened]:
 
 def _wavering(transcript: str, token: str) -> float:
     return 0.5 + len(token) / 100 + (len(transcript) % 7) / 50
+
+
+def _looking(question: str) -> Script:
+    def confidence(transcript: str, token: str) -> float:
+        return _wavering(transcript, token) - zlib.crc32(question.encode()) % 1000 / 10_000
+
+    return Script(_STEPS, answer="It is \\boxed{20}.", confidence=confidence)
 
 
 @asynccontextmanager

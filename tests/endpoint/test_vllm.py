@@ -173,7 +173,8 @@ async def test_a_routers_list_of_models_need_not_say_the_context(
     server: ScriptedServer, endpoint: VllmEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Guards production-stack's router, whose list has names only."""
-    monkeypatch.setattr(server, "_models", lambda: {"object": "list", "data": [{"id": "scripted"}]})
+    listed = {"object": "list", "data": [{"id": "scripted"}]}
+    monkeypatch.setattr("specreason_graph.testing.completions.Completions.models", listed)
     assert (await endpoint.card()).context == 100
 
 

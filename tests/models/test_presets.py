@@ -63,6 +63,8 @@ def test_a_judge_names_its_source_and_can_reach_its_threshold(judge: Judge) -> N
         ("Skywork/Skywork-OR1-32B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "skywork-or1-32b+r1-1.5b"),
         ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", "r1-70b+r1-1.5b"),
         ("Qwen/Qwen3-32B", "Qwen/Qwen3-1.7B", "qwen3"),
+        ("Qwen/Qwen3-VL-32B-Thinking", "Qwen/Qwen3-VL-2B-Thinking", "qwen3-vl-thinking"),
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct-FP8", "Qwen/Qwen3-VL-2B-Instruct", "qwen3-vl-instruct"),
         ("qwen2.5-coder-1.5b-instruct-q4_k_m", "qwen2.5-coder-0.5b-instruct-q4_k_m", "qwen2.5-coder"),
         ("qwen2.5-coder-0.5b-instruct-q4_k_m", "smollm2-135m-instruct-q4_1", "cross-tokenizer"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -38,14 +39,20 @@ def plan(base: str, draft: str, **more: object) -> str:
 
 
 @contextmanager
-def up(folder: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`specreason up` with a plan, from when it serves; `folder/env` is the environment."""
+def up(folder: Path, text: str, imports: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`specreason up` with a plan, from when it serves; `folder/env` is the environment.
+
+    Args:
+        folder: where files are written.
+        text: the plan.
+        imports: a folder of packages that the servers need beside their environment.
+    """
     file, env = folder / "pair.toml", folder / "env"
     file.write_text(text)
     command = [sys.executable, "-m", "specreason_graph.tools.cli", "up", str(file), "--env-file", str(env)]
     with (
         (folder / "err").open("w") as err,
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err) as launcher,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err, env=_importing(imports)) as launcher,
     ):
         try:
             deadline = time.monotonic() + 400
@@ -58,6 +65,11 @@ def up(folder: Path, text: str) -> Iterator[subprocess.Popen[bytes]]:
             launcher.send_signal(signal.SIGTERM)
 
 
+def _importing(imports: Path | None) -> dict[str, str]:
+    paths = [str(imports or ""), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def exported(folder: Path) -> dict[str, str]:
     """The variables that `up` exports."""
     lines = (folder / "env").read_text().split()
@@ -65,9 +77,9 @@ def exported(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, text: str) -> Iterator[PairConfig]:
+def serving(folder: Path, text: str, imports: Path | None = None) -> Iterator[PairConfig]:
     """The pair's addresses, from the environment as a user's program reads it."""
-    with up(folder, text):
+    with up(folder, text, imports):
         names = {name.removeprefix("SPECREASON_").lower(): value for name, value in exported(folder).items()}
         yield Environment(**names).configured()["default"]
 

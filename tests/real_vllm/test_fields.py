@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from specreason_graph import PairConfig
+from specreason_graph.endpoint import connect
 
 from .environment import VERSION
 
@@ -106,3 +107,14 @@ async def test_tools_calls_and_reasoning_reach_the_template(vllm_pair: PairConfi
     tokens = (await post(vllm_pair, "/tokenize", **body))["tokens"]
     seen = (await post(vllm_pair, "/detokenize", tokens=tokens))["prompt"]
     assert seen == "Prices.|Who knows./Who knows./milk//|///price/of-1", ignored("tools or messages")
+
+
+async def test_a_model_of_text_says_that_it_takes_no_images(vllm_pair: PairConfig) -> None:
+    """So that a pair is asked, and not believed by its name: nothing is sent but a black square, and no run goes on."""
+    for role in (vllm_pair.base, vllm_pair.draft):
+        endpoint = connect("base", role)
+        sight = await endpoint.sight()
+        print(sight)
+        assert not sight.place
+        assert sight.why_not.endswith("serves a model that takes no images")
+        await endpoint.aclose()

@@ -268,3 +268,12 @@ async def test_what_bases_server_counts_of_its_decoding_is_believed() -> None:
 )
 async def test_the_overlap_is_that_of_a_run(settings: dict[str, Any], overlap: str) -> None:
     assert (await examined(**settings)).overlap == overlap
+
+
+async def test_it_says_which_models_take_images() -> None:
+    """A pair of text is none the worse for it."""
+    text = await examined()
+    assert line(text, "images", "base").found == "none: serves a model that takes no images"
+    seeing = await examined(server("base", sees=True, scale_out=True), server("draft", sees=True))
+    assert line(seeing, "images", "base").found == "taken"
+    assert "--enable-scale-out" in line(seeing, "images", "draft").found

@@ -172,7 +172,7 @@ async def test_an_unknown_pair_is_told_with_those_there_are() -> None:
         ([], "there is no question"),
         ([AIMessage("4")], "there is no question"),
         ([HumanMessage("  ")], "the question is empty"),
-        ([HumanMessage([{"type": "image", "url": "http://127.0.0.1/cow.png"}])], "only text"),
+        ([HumanMessage([{"type": "image", "url": "http://127.0.0.1/cow.png"}])], "takes no images"),
     ],
 )
 async def test_what_is_no_question_in_text_is_refused(messages: list[Any], said: str) -> None:

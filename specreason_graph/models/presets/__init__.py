@@ -81,7 +81,7 @@ class Preset(BaseModel):
     name: str
     source: str = Field(description="Where the numbers come from")
     kind: Literal["thinking", "instruct"] = Field(description="Think block then answer, or reasoning in the open")
-    base: str = Field(default="", description="Part of the base model's name, for finding the preset")
+    base: str = Field(default="", description="Part of the base model's name, for finding the preset; * is any text")
     draft: str = Field(default="", description="Part of the draft model's name")
     prompt: str = Field(default="{question}", description="The user turn; {question} is what was asked")
     tools_prompt: str = Field(default="", description="The user turn where tools may be called; empty: as `prompt`")
@@ -109,6 +109,10 @@ class Preset(BaseModel):
         default="You may call tools. They are, as JSON:\n{tools}\n\nTo call one, write exactly this, and wait for the "
         "result:\n{call}",
         description="What tells a model of tools whose chat template can't; {tools} and {call} are theirs",
+    )
+    image_words: str = Field(
+        default="",
+        description="What a draft that takes no images is told in an image's place; empty: such a draft is refused",
     )
     keep_reasoning: Literal["turn", "always", "never"] = Field(
         default="turn",

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langchain_core.messages import HumanMessage
-
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Ended, SpecReasonState
@@ -17,6 +15,7 @@ from specreason_graph.generation.bill import Bill, no_usage
 from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import Catalog
 from specreason_graph.loop.graph import create_specreason
+from specreason_graph.loop.reached import looked_at, seen
 from specreason_graph.loop.report import Report, report
 from specreason_graph.models.conversation import chat_messages, digest, question_hash
 from specreason_graph.models.pair import Pair
@@ -83,10 +82,13 @@ class Arms:
         self, pair: Pair, role: Role, problem: Problem, settings: Settings
     ) -> tuple[str, Report, float | None]:
         """Reasoning in one generation, then the answer where that did not give it: as `finalize` does."""
-        messages, preset = [HumanMessage(problem.text)], self.preset
+        messages, preset = [problem.message], self.preset
         pair = pair.pinned(question_hash(messages))
         began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
-        opening = await pair.opening(role, chat_messages(messages, preset, boxed=True), preset)
+        conversation, images = await seen(pair, messages)
+        opened = await pair.opening(role, chat_messages(conversation, preset, boxed=True), preset, images=images)
+        bill = Bill()
+        opening = await looked_at(endpoint, role, opened, bill)
         context = (await endpoint.card()).context
         sampling = preset.sampling(settings, seed=int(digest([settings.seed, role])[:7], 16))
         text = ""
@@ -98,12 +100,12 @@ class Arms:
                 first = time.perf_counter() - began
 
         async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Passage:
-            bounds = Bounds(min(tokens, context - len(prompt)))
+            bounds = Bounds(min(tokens, context - opening.unseen - len(prompt)))
             close = (await pair.closings(role, preset)).marker if reasoning else None
             # No loop is cut: a model alone is what a server's user gets.
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)
 
-        room = context - len(opening.ids) - settings.answer_budget
+        room = context - opening.tokens - settings.answer_budget
         parts = [await write(opening.ids, min(settings.reasoning_budget, room), reasoning=True)]
         if parts[0].cut or preset.kind == "thinking":
             cue = preset.wording(boxed=True).answer_cue
@@ -111,7 +113,6 @@ class Arms:
             behind = opening.ids.plus([*parts[0].ids, *(await endpoint.encode(cue, control=True)).ids])
             parts.append(await write(behind, settings.answer_budget, reasoning=False))
         seconds = time.perf_counter() - began
-        bill = Bill()
         bill.used(role, [part.end.usage for part in parts if part.end], seconds)
         ended: Ended = "budget" if parts[0].cut else "finished"
         found = Report(
@@ -138,7 +139,7 @@ class Arms:
         state: Mapping[str, Any] = {}
         began, first = time.perf_counter(), None  # now: a user compiles the graph once
         async for part in graph.astream(
-            {"messages": [HumanMessage(problem.text)]},
+            {"messages": [problem.message]},
             stream_mode=["custom", "values"],
             version="v2",
         ):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from specreason_graph.tools.bench.problems import Problem
+from specreason_graph.tools.bench.problems import YES_OR_NO, Problem
 from specreason_graph.tools.extra import extra
 
 _SECONDS = 5
@@ -49,6 +49,9 @@ def graded(problem: Problem, text: str) -> Graded:
         return Graded(None, False)
     if problem.task is not None and problem.entry is not None:
         return Graded(given, _passes(problem.task, problem.entry, given))
+    if problem.answer in YES_OR_NO:
+        said = re.match(r"[a-z]+", _MARKUP.sub("", _plain(given)).lower())
+        return Graded(given, said is not None and said[0] == problem.answer)
     if re.fullmatch("[A-D]", problem.answer):
         letter = _LETTER.fullmatch(_plain(given))
         return Graded(given, letter is not None and letter[1].upper() == problem.answer)

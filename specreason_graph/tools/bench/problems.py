@@ -11,7 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from langchain_core.messages import HumanMessage
+
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.endpoint.image import Image
+from specreason_graph.models.image_file import as_block
+from specreason_graph.tools.bench.image_problems import choice_in, image_in
 from specreason_graph.tools.extra import extra
 
 # The size that a reasoning-gym task is told, since some (acre) make other problems when it differs.
@@ -19,6 +24,8 @@ _GYM_SIZE = 1_000
 _GYM_COUNT = 50
 _GYM_MOST = 100_000
 _LETTERS = "ABCD"
+YES_OR_NO = ("yes", "no")
+"""Answers that are graded as such."""
 
 
 class _Columns(NamedTuple):
@@ -30,7 +37,7 @@ class _Columns(NamedTuple):
 _COLUMNS = (
     _Columns("problem", "answer"),  # our own, MATH-500, AIME 2024 of HuggingFaceH4, AIME 2025
     _Columns("Problem", "Answer"),  # AIME 2024 of Maxwell-Jia
-    _Columns("question", "answer"),  # GSM8K, AIME 2025
+    _Columns("question", "answer"),  # GSM8K, AIME 2025; with an image POPE
     _Columns("Question", "Correct Answer", tuple(f"Incorrect Answer {i}" for i in (1, 2, 3))),  # GPQA
 )
 
@@ -44,6 +51,15 @@ class Problem:
     answer: str
     task: str | None = None
     entry: Mapping[str, Any] | None = None
+    image: Image | None = None
+
+    @property
+    def message(self) -> HumanMessage:
+        """What a model is asked, the image before the text."""
+        if self.image is None:
+            return HumanMessage(self.text)
+        blocks: list[Any] = [as_block(self.image), {"type": "text", "text": self.text}]
+        return HumanMessage(blocks)
 
 
 def load_problems(source: str, *, skip: int = 0, limit: int | None = None, seed: int = 0) -> list[Problem]:
@@ -98,15 +114,20 @@ def _parquet_rows(path: Path) -> list[tuple[int, Any]]:
 
 
 def _from_row(path: Path, index: int, row: Mapping[str, Any], seed: int) -> Problem:
+    name, shown, random = f"{path.stem}:{index}", image_in(path, row), Random(f"{seed}:{index}")
+    if (choice := choice_in(row)) is not None:
+        return Problem(name, *_with_options(*choice, random), image=shown)
     for columns in _COLUMNS:
         values = [row.get(name) for name in (columns.text, columns.answer, *columns.wrong)]
         if None not in values:
             text, right, *wrong = (str(value).strip() for value in values)
             if wrong:
-                text, answer = _with_options(text, [right, *wrong], Random(f"{seed}:{index}"))
+                text, answer = _with_options(text, [right, *wrong], random)
             else:
                 answer = _without_solution(right)
-            return Problem(f"{path.stem}:{index}", text, answer)
+            if shown is not None and answer.lower() in YES_OR_NO:
+                text, answer = f"{text}\n\nAnswer with yes or no.", answer.lower()
+            return Problem(name, text, answer, image=shown)
     known = "; ".join(", ".join((columns.text, columns.answer, *columns.wrong)) for columns in _COLUMNS)
     raise ConfigError(
         f"problems: row {index + 1} of {path} has no problem with an answer: "
@@ -118,8 +139,10 @@ def _with_options(question: str, options: list[str], random: Random) -> tuple[st
     """The question with its shuffled options, and the letter of the first of them as given."""
     order = list(range(len(options)))
     random.shuffle(order)
-    lines = "\n".join(f"{letter}) {options[i]}" for letter, i in zip(_LETTERS, order, strict=True))
-    text = f"{question}\n\n{lines}\n\nAnswer with the letter of the right option: A, B, C or D."
+    lines = "\n".join(f"{letter}) {options[i]}" for letter, i in zip(_LETTERS, order, strict=False))
+    letters = _LETTERS[: len(options)]
+    listed = f"{', '.join(letters[:-1])} or {letters[-1]}"
+    text = f"{question}\n\n{lines}\n\nAnswer with the letter of the right option: {listed}."
     return text, _LETTERS[order.index(0)]
 
 

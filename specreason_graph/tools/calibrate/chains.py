@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 
 from specreason_graph.contract.settings import Settings
@@ -75,7 +74,7 @@ class Chains:
             ConfigError: settings that can't work on this pair.
             EndpointError: a server failed.
         """
-        state = SpecReasonState(messages=[HumanMessage(problem.text)])
+        state = SpecReasonState(messages=[problem.message])
         settings = self.settings.overridden(by=_SETTINGS)
         pairs = {settings.pair: self.pair}
         async with opened(state, settings, pairs, self.catalog, lambda _: None, {}) as run:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
+from langchain_core.messages import HumanMessage
 from rich.console import Console
 
 from specreason_graph.contract.config import PairConfig
@@ -43,7 +44,7 @@ from specreason_graph.tools.cli.serve import serve_command
 from specreason_graph.tools.cli.show import Show
 from specreason_graph.tools.cli.solve import solve
 from specreason_graph.tools.cli.status import BAD_USAGE, ERROR, NO_ANSWER, OK
-from specreason_graph.tools.cli.texts import given
+from specreason_graph.tools.cli.texts import asked, given
 from specreason_graph.tools.cli.up import up
 from specreason_graph.tools.cli.view import HtmlFile, OpenIt, save_runs, view_command
 
@@ -79,18 +80,21 @@ def solve_command(
     question: Annotated[str, typer.Argument(help="What to reason about; - reads it from standard input")],
     settings: Settings,
     serve: Serve,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="An image that it is about (PNG, JPEG, WebP, GIF); again for more")
+    ] = None,
     policy_file: PolicyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead")] = False,
     html: HtmlFile = None,
     open_it: OpenIt = False,
 ) -> None:
     """Answer a question, showing each step: who wrote it, its score, and whether it was accepted."""
-    text = given(question)
+    message = asked(given(question), image or ())
     if html is not None:
         check_file("html", html)
     settings, policies = with_policy(settings, policy_file)
     with serve() as config:
-        outcome, failure = _solved(config, text, settings, policies, as_json=as_json)
+        outcome, failure = _solved(config, message, settings, policies, as_json=as_json)
     if html is not None or open_it:
         save_runs([(outcome, "")], html, open_it=open_it)
     if failure is not None:
@@ -110,7 +114,7 @@ def demo(settings: Settings, embedded: Embedded = DEFAULT_PAIR, html: HtmlFile =
         for problem, expected in PROBLEMS:
             console.rule(style="dim")
             console.print(problem, style="bold", markup=False)
-            outcome, failure = _solved(config, problem, boxed, as_json=False)
+            outcome, failure = _solved(config, asked(problem), boxed, as_json=False)
             if failure is not None:
                 raise failure
             is_right = expected in (outcome["answer"] or "")
@@ -194,7 +198,12 @@ def _drop(stream: TextIO) -> None:
 
 
 def _solved(
-    config: PairConfig, question: str, settings: Settings, policies: Sequence[FittedPolicy] = (), *, as_json: bool
+    config: PairConfig,
+    question: HumanMessage,
+    settings: Settings,
+    policies: Sequence[FittedPolicy] = (),
+    *,
+    as_json: bool,
 ) -> tuple[Report, SpecReasonError | KeyboardInterrupt | None]:
     """A run, told as it goes; what ended it is raised here where no step was finished before."""
     show = Show(Console(highlight=False))

@@ -21,7 +21,7 @@ from specreason_graph.models.pair import Pair
 
 def solve(
     config: PairConfig,
-    question: str,
+    question: HumanMessage,
     settings: Settings,
     on_event: Callable[[Event], None],
     policies: Sequence[FittedPolicy] = (),
@@ -42,7 +42,7 @@ def solve(
 
 async def _solve(
     config: PairConfig,
-    question: str,
+    question: HumanMessage,
     settings: Settings,
     on_event: Callable[[Event], None],
     policies: Sequence[FittedPolicy],
@@ -51,7 +51,7 @@ async def _solve(
     async with Pair(config) as pair:
         graph = create_specreason(pair=pair, settings=settings, policies=policies).compile()
         stream = graph.astream(
-            {"messages": [HumanMessage(question)]},
+            {"messages": [question]},
             stream_mode=["custom", "values"],
             version="v2",
         )

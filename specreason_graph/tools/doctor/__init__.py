@@ -111,6 +111,7 @@ def _of_server(case: Case, role: Role) -> Iterator[Probe]:
         fix = "vLLM: --max-logprobs 20"
         yield Probe("top log-probs", role, partial(servers.top_logprobs, case, role), fix, ["log-probs"])
     yield Probe("cached counts", role, partial(servers.cached_counts, case, role), needs=["log-probs"])
+    yield Probe("images", role, partial(servers.images, case, role), needs=["model"])
     yield Probe("latency", role, partial(speed.latency, case, role), needs=["log-probs"])
     yield Probe("prefix cache", role, partial(speed.prefix_cache, case, role), needs=["latency"])
     yield Probe("decoding", role, partial(speed.decode_rate, case, role), needs=["latency"])

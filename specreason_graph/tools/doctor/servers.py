@@ -88,6 +88,13 @@ async def cached_counts(case: Case, role: Role) -> Finding:
     return Finding("ok", "told")
 
 
+async def images(case: Case, role: Role) -> Finding:
+    """Whether a question may hold images; most pairs are of text, and nothing is wrong with that."""
+    endpoint = case.pair.endpoint(role)
+    sight = await endpoint.sight()
+    return Finding("ok", "taken" if sight.place else f"none: {sight.why_not.removeprefix(endpoint.name).strip()}")
+
+
 async def _version(case: Case, role: Role) -> str:
     config = case.endpoint(role)
     kind, path, key = _ABOUT[config.dialect]

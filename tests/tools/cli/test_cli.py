@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import typer
+from drawings import drawing, file
 from serving import Held
 
-from specreason_graph.testing import Fault, Script
+from specreason_graph.testing import Fault, Script, ScriptedServer
 from specreason_graph.tools.cli.app import app
 
 from .conftest import Specreason, at, serving
@@ -161,3 +163,35 @@ def test_the_version_is_told(specreason: Specreason) -> None:
     told = specreason("--version")
     assert told.status == 0
     assert told.out == f"specreason-graph {version('specreason-graph')}\n"
+
+
+def test_a_question_has_the_images_of_its_options(specreason: Specreason, tmp_path: Path) -> None:
+    """In their order, before the text."""
+    for colour in ("red", "blue"):
+        (tmp_path / f"{colour}.png").write_bytes(file(colour))
+    images = ["--image", str(tmp_path / "red.png"), "--image", str(tmp_path / "blue.png")]
+    base, draft = [
+        ScriptedServer(
+            Script(STEPS, answer="12"), template="think", sees=True, scale_out=True, model=f"scripted-{role}"
+        )
+        for role in ("base", "draft")
+    ]
+    with serving(base, draft) as servers:
+        done = specreason("solve", QUESTION, *at(servers), *images)
+        asked = [record.body["content_parts"] for record in base.requests if record.path == "/inference/v1/generate"]
+    assert done.status == 0
+    assert [part["uuid"] for part in asked[-1]] == [drawing(colour).uuid for colour in ("red", "blue")]
+
+
+@pytest.mark.parametrize(("name", "says"), [("none.png", "can't read"), ("text.png", "no PNG, JPEG, WebP or GIF")])
+def test_a_file_that_is_no_image_is_refused_in_one_line(
+    specreason: Specreason, tmp_path: Path, name: str, says: str
+) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    with serving(Script(STEPS), Script(STEPS)) as servers:
+        done = specreason("solve", QUESTION, *at(servers), "--image", str(tmp_path / name))
+        assert not servers.base.requests
+    assert done.status == 2
+    assert done.err.startswith("specreason: image: ")
+    assert says in done.err
+    assert done.err.count("\n") == 1

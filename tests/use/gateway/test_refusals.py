@@ -87,7 +87,7 @@ async def test_nothing_is_served_without_the_key(it: Served, key: str) -> None:
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]},
             400,
             "messages",
-            "only text can be reasoned about here, not image_url",
+            "serves a model that takes no images; leave the images out",
         ),
         ({"messages": []}, 400, "messages", "at least 1"),
         (

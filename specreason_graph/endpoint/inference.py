@@ -1,0 +1,160 @@
+"""vLLM's `/inference/v1/generate`: ids with placeholders and a list of images, which the server puts in their places.
+
+It is asked where a prompt holds images, and nowhere else. A server keeps what it was shown under the image's `uuid`, so
+the bytes are sent once, and again where it has dropped them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from specreason_graph.contract.errors import ConfigError, EndpointRefused, NoLogprobs
+from specreason_graph.endpoint.completions import Said
+from specreason_graph.endpoint.fields import number, optional, required, shown
+from specreason_graph.endpoint.http import Http
+from specreason_graph.endpoint.image import Image
+from specreason_graph.endpoint.protocol import Reading
+
+PATH = "/inference/v1/generate"
+
+_DROPPED = "Cache miss for image"  # vLLM's words for a uuid that it does not have, or has no more
+_MOST = 10_000  # images that are known to be there; a server's cache holds fewer
+_NO_SAMPLING = ("model", "prompt", "stream", "stream_options", "return_tokens_as_token_ids")
+
+
+def request(completion: Mapping[str, Any], *, output_mode: Literal["text", "tokens"]) -> dict[str, Any]:
+    """What a completions request of one prompt asks for, in this path's shape; `Shown` puts the images in.
+
+    Args:
+        completion: the request's body.
+        output_mode: with the tokens' text, or else with the ids of those that were likeliest.
+    """
+    streams = {name: completion[name] for name in ("stream", "stream_options") if name in completion}
+    return {
+        "model": completion["model"],
+        "token_ids": completion["prompt"],
+        "sampling_params": {name: value for name, value in completion.items() if name not in _NO_SAMPLING},
+        "output_mode": output_mode,
+        **streams,
+    }
+
+
+class Shown:
+    """Which images a server has been shown."""
+
+    def __init__(self) -> None:
+        self._uuids: dict[str, None] = {}
+
+    async def post(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
+        """The answer to a request with images.
+
+        Raises:
+            ConfigError: the server was not started for this.
+            EndpointError: it failed, or refused the request.
+        """
+        try:
+            answer = await http.post(PATH, self._holding(body, images))
+        except EndpointRefused as refusal:
+            self._forget(http, refusal, images)
+            answer = await http.post(PATH, self._holding(body, images))
+        self._keep(images)
+        if not isinstance(answer, dict):
+            raise http.malformed(f"{PATH} answered no object")
+        return answer
+
+    async def events(
+        self, http: Http, body: Mapping[str, Any], images: Sequence[Image]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The same, streamed; leaving early closes the connection."""
+        for is_last in (False, True):
+            try:
+                async with aclosing(http.events(PATH, self._holding(body, images))) as events:
+                    async for event in events:
+                        self._keep(images)
+                        yield event
+                return
+            except EndpointRefused as refusal:
+                if is_last:
+                    raise
+                self._forget(http, refusal, images)
+
+    def _holding(self, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
+        parts = [{"type": "image_url", "uuid": image.uuid} for image in images]
+        for part, image in zip(parts, images, strict=True):
+            if image.uuid not in self._uuids:
+                part["url"] = image.url
+        return {**body, "content_parts": parts}
+
+    def _keep(self, images: Sequence[Image]) -> None:
+        self._uuids.update(dict.fromkeys(image.uuid for image in images))
+        while len(self._uuids) > _MOST:
+            self._uuids.pop(next(iter(self._uuids)), None)
+
+    def _forget(self, http: Http, refusal: EndpointRefused, images: Sequence[Image]) -> None:
+        """So that they are sent again, if it is that which was refused."""
+        if refusal.status in (403, 404):
+            raise ConfigError(
+                f"{http.name} does not serve {PATH}, which images need: start it with --enable-scale-out, or leave "
+                "the images out"
+            ) from None
+        if _DROPPED not in str(refusal):
+            raise refusal
+        for image in images:
+            self._uuids.pop(image.uuid, None)
+
+
+def said(http: Http, event: dict[str, Any]) -> Iterator[Said]:
+    """The choices of an event; the one that tells usage has none.
+
+    Raises:
+        NoLogprobs: log-probabilities are missing, or are no numbers.
+        MalformedResponse: another field is not what it should be.
+    """
+    for choice in required(http, PATH, event, "choices", list):
+        ids = [_id(http, token) for token in required(http, PATH, choice, "token_ids", list)]
+        rows = _rows(http, choice) if ids else []
+        if len(rows) != len(ids):
+            raise http.malformed(f"{PATH}: `token_ids` has {len(ids)} and `logprobs` {len(rows)} tokens")
+        values = [_logprob(http, row) for row in rows]
+        text = optional(http, PATH, choice, "text", str) or ""
+        finish = optional(http, PATH, choice, "finish_reason", str)
+        yield Said(ids, values, text, finish, choice.get("stop_reason"))
+
+
+def reading(http: Http, answer: Mapping[str, Any]) -> Reading:
+    """The distribution of the one token that was asked for.
+
+    Raises:
+        NoLogprobs: log-probabilities are missing, or are no numbers.
+        MalformedResponse: another field is not what it should be.
+    """
+    choices = required(http, PATH, answer, "choices", list)
+    rows = _rows(http, choices[0]) if choices else []
+    if not rows:
+        raise http.malformed(f"{PATH}: `choices` holds no token")
+    top = required(http, PATH, rows[0], "top_logprobs", list)
+    if not top:
+        raise NoLogprobs(f"{http.name} gives no `top_logprobs` (start vLLM with --max-logprobs 20 or more)")
+    return Reading(
+        _id(http, required(http, PATH, rows[0], "token_id", int)),
+        {_id(http, required(http, PATH, one, "token_id", int)): _logprob(http, one) for one in top},
+    )
+
+
+def _rows(http: Http, choice: object) -> list[Any]:
+    logprobs = optional(http, PATH, choice, "logprobs", dict)
+    if logprobs is None:
+        raise NoLogprobs(f"{http.name} gives no `logprobs`: is it vLLM, or does a proxy drop them?")
+    return required(http, PATH, logprobs, "content", list)
+
+
+def _logprob(http: Http, row: object) -> float:
+    return number(http, row.get("logprob") if isinstance(row, Mapping) else None, "logprobs")
+
+
+def _id(http: Http, token: object) -> int:
+    if isinstance(token, bool) or not isinstance(token, int):
+        raise http.malformed(f"{PATH}: {shown(token)} is no token id")
+    return token

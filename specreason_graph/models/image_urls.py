@@ -1,0 +1,53 @@
+"""Images that a message only names: they are fetched here or not at all, and never by a model's server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aiohttp
+from yarl import URL
+
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.models.image_file import MOST_BYTES
+
+_SECONDS = 30.0
+_PART = 2**16  # bytes that are read at a time
+
+
+def is_allowed(allowed: Sequence[str], url: str) -> bool:
+    """Whether an address begins as one of the allowed ones does: its scheme, host and port whole, its path in part."""
+    try:
+        asked = URL(url)
+        return asked.user is None and any(
+            asked.origin() == begin.origin() and f"{asked.path}/".startswith(f"{begin.path.rstrip('/')}/")
+            for begin in map(URL, allowed)
+        )
+    except ValueError:
+        return False
+
+
+async def fetched(allowed: Sequence[str], url: str) -> bytes:
+    """What is at an address; redirections are not followed, for they could lead anywhere.
+
+    Raises:
+        ConfigError: the address is not allowed, or does not give an image's bytes.
+    """
+    if not is_allowed(allowed, url):
+        where = f"only from {', '.join(allowed)}" if allowed else "from nowhere"
+        raise ConfigError(f"image_urls: images are fetched {where}; send the image as base64, or allow its address")
+    name = URL(url).host
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
+            client.get(url, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise ConfigError(f"messages: {name} answered {response.status} for an image; send it as base64")
+            data = bytearray()
+            async for part in response.content.iter_chunked(_PART):
+                data += part
+                if len(data) > MOST_BYTES:
+                    break  # refused where it is looked at
+            return bytes(data)
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        raise ConfigError(f"messages: an image can't be fetched from {name}; send it as base64") from None

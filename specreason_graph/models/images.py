@@ -1,0 +1,151 @@
+"""Images in a conversation: a word stands in for each while it is rendered, and then what the model has in its place.
+
+So everything that is done to text is done to such messages as well, no server renders an image, and what goes into a
+prompt is one placeholder, however many tokens the image takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.image import Image
+from specreason_graph.endpoint.protocol import Endpoint
+from specreason_graph.models.image_file import image
+from specreason_graph.models.image_urls import fetched
+from specreason_graph.models.presets import Preset
+from specreason_graph.models.quoting import Quotes
+
+_KINDS = ("image", "image_url", "input_image")
+
+
+class Images(NamedTuple):
+    """Those of a conversation, in order, and what the words begin with that stand in for them."""
+
+    stem: str = ""
+    all: tuple[Image, ...] = ()
+
+    async def read(self, endpoint: Endpoint, rendered: str, typed: Quotes | None, preset: Preset) -> Ids:
+        """A rendered text's ids, with placeholders where images are, and what was typed read as text.
+
+        Raises:
+            ConfigError: the model takes no images, and the preset has no words for one.
+        """
+
+        async def read(text: str) -> list[int]:
+            return await typed.ids(endpoint, text) if typed else (await endpoint.encode(text, control=True)).ids
+
+        if not self.all:
+            return Ids(await read(rendered))
+        sight, word = await endpoint.sight(), re.compile(rf"{self.stem}(\d+)E")
+        if sight.place:
+            texts, shown = word.split(rendered)[::2], word.findall(rendered)
+            ids = [await read(text) if text else [] for text in texts]
+            joined = [*ids[0], *(token for text in ids[1:] for token in (*sight.place, *text))]
+            return Ids(joined, [self.all[int(at)] for at in shown])
+        if not preset.image_words:
+            raise ConfigError(
+                f"messages: {sight.why_not}; give preset {preset.name!r} image_words, which it is told in an image's "
+                "place, or leave the images out"
+            )
+        return Ids(await read(word.sub(lambda _: preset.image_words, rendered)))
+
+
+NO_IMAGES = Images()
+
+
+def is_image(block: object) -> bool:
+    """Whether a message's block is an image, in LangChain's shape or a provider's."""
+    return isinstance(block, dict) and block.get("type") in _KINDS
+
+
+def holds_bytes(block: object) -> bool:
+    """Whether it is one that was sent with the message, and not only named."""
+    if not is_image(block) or "file_id" in cast(dict[str, Any], block):
+        return False
+    url = cast(dict[str, Any], block).get("image_url", cast(dict[str, Any], block).get("url"))
+    url = url.get("url") if isinstance(url, dict) else url
+    return not isinstance(url, str) or url.startswith("data:")
+
+
+def changed_blocks(message: AnyMessage, change: Callable[[Any], Any]) -> AnyMessage:
+    """A message whose blocks are changed, the same one where none is; what a model said is left as it is."""
+    blocks = _blocks(message)
+    new = [change(block) for block in blocks]
+    same = all(one is other for one, other in zip(blocks, new, strict=True))
+    return message if same else message.model_copy(update={"content": new})
+
+
+def holds_images(messages: Sequence[BaseMessage]) -> bool:
+    """Whether anybody but a model shows one; what a model is said to have drawn is told as a word."""
+    return any(is_image(block) for message in messages for block in _blocks(message))
+
+
+async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> tuple[list[AnyMessage], Images]:
+    """The conversation as text, with a word in each image's place, and the images.
+
+    Args:
+        messages: the conversation.
+        allowed: how the addresses begin that images may be fetched from.
+
+    Raises:
+        ConfigError: one is no image that can be shown.
+    """
+    texts = [f"{message.content} {message.additional_kwargs}" for message in messages]
+    stem = "SHOWN"
+    while any(stem in text for text in texts):
+        stem += "N"
+    found: list[Image] = []
+
+    async def told(block: Any) -> Any:
+        if not is_image(block):
+            return block
+        found.append(image(await _data(block, allowed)))
+        return {"type": "text", "text": f"{stem}{len(found) - 1}E"}
+
+    text = [
+        message.model_copy(update={"content": [await told(block) for block in blocks]}) if blocks else message
+        for message in messages
+        for blocks in [_blocks(message)]
+    ]
+    return text, Images(stem, tuple(found))
+
+
+def _blocks(message: BaseMessage) -> Sequence[Any]:
+    return () if isinstance(message, AIMessage) or isinstance(message.content, str) else message.content
+
+
+async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
+    if isinstance(block.get("image_url"), str):  # OpenAI's older shape, and that of its Responses
+        block = {"type": "image_url", "image_url": {"url": block["image_url"]}}
+    standard = HumanMessage([block]).content_blocks[0]
+    match standard:
+        case {"type": "image", "base64": str(data)}:
+            return _decoded(data)
+        case {"type": "image", "url": str(url)} if url.startswith("data:"):
+            about, _, data = url.partition(",")
+            if not about.endswith(";base64"):
+                raise ConfigError("messages: an image's data URL is not base64; write it as data:image/png;base64,…")
+            return _decoded(data)
+        case {"type": "image", "url": str(url)}:
+            return await fetched(allowed, url)
+        case {"type": "image", "file_id": _}:
+            raise ConfigError(
+                "messages: an image is named by a file id, and the files of other providers can't be read here; send "
+                "its bytes as base64"
+            )
+    raise ConfigError("messages: an image block has neither base64 nor a url; send its bytes as base64")
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode("".join(data.split()), validate=True)  # some write it in lines
+    except (ValueError, binascii.Error):
+        raise ConfigError("messages: an image's base64 can't be decoded; send its bytes as base64") from None

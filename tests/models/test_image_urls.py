@@ -1,0 +1,87 @@
+"""Images by address: nothing is fetched that nobody allowed, from nowhere else, and no more than an image has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from drawings import file
+
+from specreason_graph import ConfigError
+from specreason_graph.models import image_urls
+from specreason_graph.models.image_urls import fetched, is_allowed
+
+ALLOWED = ("https://example.com/images", "http://other.example:8080")
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("https://example.com/images/a.png", True),
+        ("https://example.com/images", True),
+        ("http://other.example:8080/x?y=1", True),
+        ("https://example.com/images-of-others/a.png", False),
+        ("https://example.com/images/../secret", False),
+        ("https://example.com/images/%2e%2e/secret", False),
+        ("https://example.com:8443/images/a.png", False),
+        ("http://example.com/images/a.png", False),
+        ("https://example.com.evil.example/images/a.png", False),
+        ("https://example.com@evil.example/images/a.png", False),
+        ("https://user:pw@example.com/images/a.png", False),
+        ("http://other.example/x", False),
+        ("http://127.0.0.1:8000/metrics", False),
+        ("file:///etc/passwd", False),
+        ("https://[", False),
+        ("", False),
+    ],
+)
+def test_an_address_is_allowed_as_a_whole(url: str, may: bool) -> None:
+    """Guards the server's own network, into which a message could send us otherwise."""
+    assert is_allowed(ALLOWED, url) is may
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[str]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        match request.path:
+            case "/images/red.png":
+                return web.Response(body=file("red"))
+            case "/images/away":
+                return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/secret"})
+        return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+async def test_what_is_allowed_is_fetched(site: str) -> None:
+    assert await fetched([f"{site}/images"], f"{site}/images/red.png") == file("red")
+
+
+async def test_nothing_is_fetched_by_default() -> None:
+    with pytest.raises(ConfigError, match=r"image_urls: .* send the image as base64, or allow its address"):
+        await fetched((), "https://example.com/a.png")
+
+
+@pytest.mark.parametrize(("path", "says"), [("away", "answered 302"), ("nothing", "answered 404")])
+async def test_an_address_that_leads_elsewhere_is_not_followed(site: str, path: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        await fetched([f"{site}/images"], f"{site}/images/{path}")
+
+
+async def test_a_host_that_is_gone_is_told_without_what_it_said() -> None:
+    with pytest.raises(ConfigError, match=r"can't be fetched from 127\.0\.0\.1; send it as base64"):
+        await fetched(["http://127.0.0.1:1"], "http://127.0.0.1:1/a.png")
+
+
+async def test_no_more_is_read_than_an_image_may_have(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_urls, "MOST_BYTES", 10)
+    monkeypatch.setattr(image_urls, "_PART", 16)
+    assert 10 < len(await fetched([f"{site}/images"], f"{site}/images/red.png")) <= 32

@@ -1,0 +1,79 @@
+"""A vision-language pair that was taught: base reads drawings better than the draft does.
+
+    python -m tests.real_vllm.drawn FOLDER      # teaches it (some minutes), and writes problems for `bench`
+
+A drawing has four rows of four cells, each white, red or blue. The question is how many are red, and the lesson is to
+say it row by row. Problems and lessons are different drawings.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from specreason_graph.judging.catalog import builtin
+
+from . import environment, seeing
+
+_CELLS, _COLOURS = 4, ("white", "red", "blue")
+_QUESTION = "How many red squares are in the picture?"
+_LESSONS, _PROBLEMS = 4000, 120
+_SECONDS = {"base": 240, "draft": 60}
+
+
+def make(folder: Path) -> Path:
+    """The problems' file; the models are `drawn-base` and `drawn-draft`."""
+    seeing.make()
+    lessons = folder / "lessons"
+    if not (lessons / "lessons.jsonl").exists():
+        _draw(lessons, "lessons.jsonl", _LESSONS, seed=1)
+    if not (folder / "problems.jsonl").exists():
+        _draw(folder, "problems.jsonl", _PROBLEMS, seed=2)
+    for role, seconds in _SECONDS.items():
+        target = seeing.model(f"drawn-{role}")
+        if not target.exists():
+            half = target.with_suffix(".part")
+            shutil.rmtree(half, ignore_errors=True)
+            teacher = Path(__file__).with_name("teach.py")
+            seeing.run(environment.python(), teacher, seeing.model(f"seeing-{role}"), half, lessons, str(seconds))
+            seeing.complete(half)
+            half.rename(target)
+    return folder / "problems.jsonl"
+
+
+def _draw(folder: Path, name: str, count: int, *, seed: int) -> None:
+    (folder / "drawings").mkdir(parents=True, exist_ok=True)
+    chance, rows = random.Random(seed), []
+    asked = builtin().presets["instruct"].wording(boxed=True).prompt.replace("{question}", _QUESTION)
+    for at in range(count):
+        cells = [[chance.choice(_COLOURS) for _ in range(_CELLS)] for _ in range(_CELLS)]
+        image = f"drawings/{seed}-{at}.png"
+        _drawing(cells).save(folder / image)
+        reds = [row.count("red") for row in cells]
+        lines = [f"Row {number} has {red} red." for number, red in enumerate(reds, 1)]
+        total = f"{' + '.join(map(str, reds))} = {sum(reds)}."
+        answer = "\n\n".join([*lines, total, f"The final answer is \\boxed{{{sum(reds)}}}."])
+        if name == "problems.jsonl":
+            rows.append({"problem": _QUESTION, "answer": str(sum(reds)), "image": image})
+        else:
+            rows.append({"question": asked, "answer": answer, "image": image})
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def _drawing(cells: list[list[str]]) -> Image.Image:
+    drawn = Image.new("RGB", (_CELLS * seeing.SIDE,) * 2, "white")
+    pen = ImageDraw.Draw(drawn)
+    for y, row in enumerate(cells):
+        for x, colour in enumerate(row):
+            left, top = x * seeing.SIDE + 4, y * seeing.SIDE + 4
+            pen.rectangle((left, top, left + 19, top + 19), fill=colour)
+    return drawn
+
+
+if __name__ == "__main__":
+    print(f"problems: {make(Path(sys.argv[1]))}")

@@ -1,0 +1,116 @@
+"""Problems about images, in the columns of the sets that papers report."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
+import pytest
+from drawings import file
+
+from specreason_graph.contract.errors import ConfigError
+from specreason_graph.tools.bench.grading import graded
+from specreason_graph.tools.bench.problems import Problem, load_problems
+
+RED = file("red")
+POPE = {"question": "Is there a cow in the image?", "answer": "yes", "category": "random"}
+VSTAR = {
+    "image": "direct/sa_1.png",
+    "text": "What is its colour?\n(A) It is red.\n(B) It is blue.\nAnswer with the option's letter directly.",
+    "label": "A",
+}
+HR = {"question": "Where is it?", "answer": "C", "A": "left", "B": "above", "C": "right", "D": "below"}
+
+
+def jsonl(folder: Path, *rows: Any) -> str:
+    (folder / "direct").mkdir(exist_ok=True)
+    (folder / "direct" / "sa_1.png").write_bytes(RED)
+    path = folder / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def parquet(folder: Path, *rows: Any) -> str:
+    path = folder / "set.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
+    return str(path)
+
+
+def test_pope_in_parquet(tmp_path: Path) -> None:
+    """The image inside the file, as datasets write it."""
+    [problem] = load_problems(parquet(tmp_path, {**POPE, "image": {"bytes": RED, "path": "1.png"}}))
+    assert problem.text == "Is there a cow in the image?\n\nAnswer with yes or no."
+    assert problem.answer == "yes"
+    assert problem.image is not None
+    assert problem.image.data == RED
+    blocks: Any = problem.message.content
+    assert [block["type"] for block in blocks] == ["image", "text"]
+    assert blocks[1]["text"] == problem.text
+
+
+def test_vstar_with_images_beside_the_file(tmp_path: Path) -> None:
+    problems = load_problems(jsonl(tmp_path, *[VSTAR] * 40))
+    for problem in problems:
+        assert problem.image is not None
+        assert problem.image.data == RED
+        assert f"\n{problem.answer}) It is red." in problem.text
+        assert problem.text.endswith("Answer with the letter of the right option: A or B.")
+        assert "directly" not in problem.text
+    assert set(Counter(problem.answer for problem in problems)) == {"A", "B"}
+
+
+def test_hr_bench_with_images_in_base_64(tmp_path: Path) -> None:
+    """And options whose order follows from the seed: who always says C is right at chance."""
+    source = parquet(tmp_path, *[{**HR, "image": base64.b64encode(RED).decode()}] * 40)
+    problems = load_problems(source, seed=3)
+    for problem in problems:
+        assert f"\n{problem.answer}) right" in problem.text
+        assert problem.image is not None
+    assert len({problem.answer for problem in problems}) == 4
+    assert problems == load_problems(source, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({**POPE, "image": "../secret.png"}, "no image"),
+        ({**POPE, "image": "/etc/passwd"}, "no image"),
+        ({**POPE, "image": "not there.png"}, "no image"),
+        ({**POPE, "image": base64.b64encode(b"text").decode()}, "no PNG"),
+        ({**POPE, "image": 7}, "holds int"),
+        ({**VSTAR, "label": "D"}, "the right option is 'D', of A, B"),
+        ({**HR, "answer": "E"}, "the right option is 'E'"),
+    ],
+)
+def test_what_is_no_image_or_no_option_is_told(tmp_path: Path, row: Any, says: str) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret.png").write_bytes(RED)
+    with pytest.raises(ConfigError, match=says):
+        load_problems(jsonl(tmp_path / "inside", row))
+
+
+def test_problems_of_text_stay_as_they_were(tmp_path: Path) -> None:
+    [problem] = load_problems(jsonl(tmp_path, POPE))
+    assert (problem.text, problem.message.content) == (POPE["question"], POPE["question"])
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ("yes", True),
+        ("Yes.", True),
+        ("**Yes**, there is one", True),
+        ("\\text{yes}", True),
+        ("no", False),
+        ("not yes", False),
+        ("1", False),
+    ],
+)
+def test_yes_and_no_are_graded(given: str, right: bool) -> None:
+    problem = Problem("p:0", "Is there?", "yes")
+    assert graded(problem, f"So \\boxed{{{given}}}").right is right

@@ -1,0 +1,48 @@
+"""Images in OpenAI's shape, through the gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from drawings import drawing
+
+from specreason_graph.testing import Script, ScriptedServer
+
+from .served import asking, served
+
+SCRIPT = Script(["There is a square."], answer="One square.")
+TEXT = {"type": "text", "text": "What is this?"}
+
+
+def server(role: str) -> ScriptedServer:
+    return ScriptedServer(SCRIPT, template="think", sees=True, scale_out=True, model=f"scripted-{role}")
+
+
+def about(url: str) -> Any:
+    return [{"role": "user", "content": [TEXT, {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]}]
+
+
+async def test_an_image_of_a_request_is_seen() -> None:
+    red = drawing("red")
+    base = server("base")
+    async with served(base, server("draft")) as it, it.http as http:
+        answer = await http.post("/v1/chat/completions", json=asking(messages=about(red.url)))
+        asked = [record for record in base.requests if "content_parts" in record.body]
+    assert answer.json()["choices"][0]["message"]["content"] == "One square."
+    assert asked[-1].body["content_parts"] == [{"type": "image_url", "uuid": red.uuid}]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://example.com/a.png", "image_urls: images are fetched from nowhere"),
+        ("http://127.0.0.1:9/admin", "image_urls"),
+        ("data:image/png;base64,AA==", "no PNG, JPEG, WebP or GIF"),
+    ],
+)
+async def test_what_can_not_be_shown_is_the_requests_fault(url: str, says: str) -> None:
+    async with served(server("base"), server("draft")) as it, it.http as http:
+        answer = await http.post("/v1/chat/completions", json=asking(messages=about(url)))
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]["message"]
