@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
@@ -41,6 +42,7 @@ STEP = st.lists(PIECES, min_size=1, max_size=12).map("".join).filter(lambda text
 STEPS = st.lists(STEP, min_size=1, max_size=5).map(lambda steps: [step.strip("\n") or "x" for step in steps])
 
 
+@pytest.mark.timeout(120 + EXAMPLES)  # some tenths of a second each, on a machine that has other work
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     by_base=STEPS,
