@@ -8,6 +8,7 @@ from specreason_graph.contract.errors import EndpointError, MalformedResponse, N
 from specreason_graph.contract.events import AnswerToken, DraftGone, ReasoningEnded
 from specreason_graph.contract.schema import wrong
 from specreason_graph.contract.state import SpecReasonState, Update
+from specreason_graph.endpoint.ids import size
 from specreason_graph.endpoint.protocol import Form, Token
 from specreason_graph.generation.passage import Passage
 from specreason_graph.loop.bounds import answer_bounds
@@ -120,7 +121,7 @@ async def _cue(writing: Writing, *, calls: bool = False) -> None:
     run, role = writing.run, writing.role
     mid_line = bool(run.steps) and not run.steps[-1]["text"].endswith("\n")
     writing.grow(*await cue(run.pair, run.live, run.settings, run.preset, mid_line=mid_line, calls=calls))
-    writing.cued, writing.left = len(writing.text), answer_bounds(run, len(writing.prompt)).tokens
+    writing.cued, writing.left = len(writing.text), answer_bounds(run, size(writing.prompt)).tokens
     if writing.left < 1:
         raise NoRoom(f"answer_by: behind this reasoning {role}'s context has no room for an answer; take the other one")
 

@@ -46,13 +46,15 @@ class Ids(Sequence[int]):
         images: what is seen at the placeholders, in their order.
     """
 
-    __slots__ = ("_bytes", "_length", "_mark", "_store", "_tail", "images")
+    __slots__ = ("_bytes", "_length", "_mark", "_store", "_tail", "images", "unseen")
 
     def __init__(self, ids: Iterable[int] = (), images: Iterable[Image] = ()) -> None:
         self._store, self._tail = _Store(), list[int]()
         self._store.add(list(ids))
         self._length, self._bytes = len(self._store.ids), len(self._store.spelled)
         self.images = tuple(images)
+        self.unseen = 0
+        """Tokens that the images are beyond their placeholders, once a server has counted them."""
         seen = [int(image.uuid[:15], 16) for image in self.images]
         self._mark = _fingerprint(_fingerprint(0, seen), self._store.ids)
 
@@ -85,6 +87,12 @@ class Ids(Sequence[int]):
         store.add(more)
         return self._view(store, len(store.ids), len(store.spelled), mark)
 
+    def counted(self, tokens: int) -> Ids:
+        """The same ids, of which a server has read so many tokens."""
+        same = self.plus(())
+        same.unseen = tokens - len(self)
+        return same
+
     def __len__(self) -> int:
         return self._length + len(self._tail)
 
@@ -105,13 +113,18 @@ class Ids(Sequence[int]):
     def _view(self, store: _Store, length: int, size: int, mark: int) -> Ids:
         view = Ids.__new__(Ids)
         view._store, view._length, view._bytes, view._mark, view._tail = store, length, size, mark, []
-        view.images = self.images
+        view.images, view.unseen = self.images, self.unseen
         return view
 
 
 def images_of(prompt: Sequence[int]) -> tuple[Image, ...]:
     """What is seen in a prompt; plain lists of ids are text."""
     return prompt.images if isinstance(prompt, Ids) else ()
+
+
+def size(prompt: Sequence[int]) -> int:
+    """Tokens that a prompt has in a model's context: an image is more of them than its placeholder."""
+    return len(prompt) + (prompt.unseen if isinstance(prompt, Ids) else 0)
 
 
 def fingerprint_behind(before: tuple[int, int], ids: Sequence[int]) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.endpoint.around import Around
-from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.ids import Ids, size
 from specreason_graph.endpoint.protocol import FREE, End, Form, Marker, Sampling, Token, Usage, boundaries
 from specreason_graph.endpoint.retries import is_passing
 
@@ -81,7 +81,7 @@ class Resumed(Around):
                 fixed = form.schema is not None or form.choices
                 if not is_passing(error) or len(written) == before or fixed or breaks == _BREAKS:
                     raise
-            paid += Usage(len(prompt) + before, None, len(written) - before + len(held))
+            paid += Usage(size(prompt) + before, None, len(written) - before + len(held))
             text = "".join(token.text for token in written)
             if any(stop in text for stop in stops):
                 yield End("boundary", paid)

@@ -19,7 +19,7 @@ from specreason_graph.endpoint import completions, inference
 from specreason_graph.endpoint.fields import optional, required
 from specreason_graph.endpoint.full_likelihood import FullLikelihood
 from specreason_graph.endpoint.http import Http
-from specreason_graph.endpoint.ids import images_of
+from specreason_graph.endpoint.ids import images_of, size
 from specreason_graph.endpoint.image import Image, Sight
 from specreason_graph.endpoint.load import Heard
 from specreason_graph.endpoint.memo import Memo
@@ -163,13 +163,13 @@ class VllmEndpoint:
         said_in = inference.said if images else completions.said
         speech, stopped, written = Speech(self._spelling, next(reversed(prompt), None)), completions.Stopped(stops), 0
         end: tuple[Ending, Token | None] | None = None
-        known = Usage(len(prompt), None, 0)
+        known = Usage(size(prompt), None, 0)
         try:
             async with aclosing(self._events(body, images)) as events:
                 async for event in events:
                     for said in said_in(self._http, event):
                         written += len(said.ids)
-                        known = Usage(len(prompt), None, written)
+                        known = Usage(size(prompt), None, written)
                         # A stop string may cut the last event's text, so that is not what its ids spell.
                         tokens = await speech.tokens(said.ids, said.logprobs, "" if said.finish else said.text)
                         stopped.read(tokens)
@@ -181,7 +181,7 @@ class VllmEndpoint:
                                 return
                             yield token
                     if event.get("usage") is not None:
-                        known = completions.usage(self._http, event, len(prompt), written)
+                        known = completions.usage(self._http, event, size(prompt), written)
         except EndpointError as error:
             if end is None or not is_passing(error):  # else only the bill is lost
                 raise
@@ -210,7 +210,7 @@ class VllmEndpoint:
 
     async def _read_each(self, prompts: Sequence[Sequence[int]], top: int) -> Readings:
         answers = await asyncio.gather(*(self._seen(prompt, logprobs=top) for prompt in prompts))
-        paid = [completions.usage(self._http, it, len(prompt), 1) for prompt, it in zip(prompts, answers, strict=True)]
+        paid = [completions.usage(self._http, it, size(prompt), 1) for prompt, it in zip(prompts, answers, strict=True)]
         return Readings([inference.reading(self._http, answer) for answer in answers], sum(paid, start=Usage()))
 
     async def _seen(self, prompt: Sequence[int], *, logprobs: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Step
-from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.ids import Ids, size
 from specreason_graph.endpoint.protocol import Encoded, Endpoint
 
 _PROBE = "A"
@@ -22,13 +22,11 @@ class Opening:
 
     ids: Ids
     hash: str
-    unseen: int = 0
-    """Tokens that its images are beyond their placeholders."""
 
     @property
     def tokens(self) -> int:
         """Of it in the model's context."""
-        return len(self.ids) + self.unseen
+        return size(self.ids)
 
 
 @dataclass(slots=True)

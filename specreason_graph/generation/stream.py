@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from specreason_graph.contract.errors import TruncatedResponse
 from specreason_graph.contract.state import WrittenStep
-from specreason_graph.endpoint.ids import Ids, fingerprint_behind
+from specreason_graph.endpoint.ids import Ids, fingerprint_behind, size
 from specreason_graph.endpoint.protocol import End, Endpoint, Marker, Sampling, Usage
 from specreason_graph.generation.bill import StreamCost
 from specreason_graph.generation.cutter import BLANK_TRIES, Cutter
@@ -181,7 +181,7 @@ class Stream:
         """Read one request to its end, or until enough is ready. Returns whether another has to follow."""
         wanted, steps = self._wanted, self._steps
         prompt = wanted.ids.plus(steps.open.ids)
-        self._cost.opened(len(prompt))
+        self._cost.opened(size(prompt))
         steps.requested()
         said = wanted.endpoint.generate(
             prompt,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from specreason_graph.contract.settings import Role
 from specreason_graph.contract.state import Ended, Step
+from specreason_graph.endpoint.ids import size
 from specreason_graph.generation.passage import Bounds
 from specreason_graph.loop.run import Run
 
@@ -21,7 +22,7 @@ def room(run: Run, role: Role) -> int:
     """Tokens that a further step may have in this model's context, with the answer and the judge still to come."""
     answer = len(run.cue) + run.settings.answer_budget if role == run.settings.answer_by else 0
     request = len(run.request.suffix) if run.request and role == "base" else 0
-    return run.contexts[role] - run.openings[role].unseen - len(run.ledger(role)) - max(answer, request) - _SLACK
+    return run.contexts[role] - size(run.ledger(role)) - max(answer, request) - _SLACK
 
 
 def has_room(run: Run) -> bool:
@@ -46,7 +47,7 @@ def step_bounds(run: Run) -> Bounds:
 
 def answer_bounds(run: Run, prompt: int) -> Bounds:
     """What the answer may have behind a prompt of so many tokens."""
-    context = run.contexts[run.settings.answer_by] - run.openings[run.settings.answer_by].unseen
+    context = run.contexts[run.settings.answer_by]
     return Bounds(max(0, min(run.settings.answer_budget, context - prompt)), run.clock.left())
 
 

@@ -133,7 +133,7 @@ async def _open(
     found = await cards(pair, settings)
     preset = catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
     judge, policy = catalog.judging(settings, preset, found.base.name, found.draft.name)
-    alone = await render(pair, state["messages"], preset, settings, live, found)
+    alone = await render(traced(pair, config), state["messages"], preset, settings, live, found)
     read = None if alone else await read_by_both(pair, live, so_far.steps, preset, settings)
     if alone := read is None:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})

@@ -142,7 +142,7 @@ async def looked_at(endpoint: Endpoint, role: Role, opened: Opening, bill: Bill)
             f"messages: {endpoint.name} refuses the images ({refusal.status}); send them in another size or as PNG"
         ) from None
     bill.used(role, [usage])
-    return replace(opened, unseen=usage.prompt_tokens - len(opened.ids))
+    return replace(opened, ids=opened.ids.counted(usage.prompt_tokens))
 
 
 async def read_by_both(

@@ -86,7 +86,8 @@ class Run:
         """Ids behind which `role` goes on."""
         ids = self._ledgers.get(role)
         if ids is None:
-            shared = self.same_tokenizer and self.openings["draft"].hash == self.openings["base"].hash
+            base, draft = self.openings["base"], self.openings["draft"]
+            shared = self.same_tokenizer and (draft.hash, draft.tokens) == (base.hash, base.tokens)
             if role == "draft" and shared:
                 ids = self.ledger("base")
             else:

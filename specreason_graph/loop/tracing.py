@@ -23,6 +23,7 @@ from langchain_core.utils.uuid import uuid7
 
 from specreason_graph.contract.state import SpecReasonState
 from specreason_graph.endpoint.around import Around
+from specreason_graph.endpoint.ids import size
 from specreason_graph.endpoint.protocol import (
     FREE,
     End,
@@ -121,7 +122,7 @@ class TracedEndpoint(Around):
         form: Form = FREE,
     ) -> AsyncGenerator[Token | End, None]:
         """A run that ends with the text; one that is cut ends with what there is of it."""
-        begun = asyncio.ensure_future(self._begun(self._writes, len(prompt)))
+        begun = asyncio.ensure_future(self._begun(self._writes, size(prompt)))
         text, written, usage = "", 0, None
         stream = self._endpoint.generate(
             prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
@@ -141,14 +142,25 @@ class TracedEndpoint(Around):
             raise
         except BaseException:
             run = await begun
-            await run.on_llm_end(_result(run, text, usage or Usage(len(prompt), None, written)))
+            await run.on_llm_end(_result(run, text, usage or Usage(size(prompt), None, written)))
             raise
         run = await begun
-        await run.on_llm_end(_result(run, text, usage or Usage(len(prompt), None, written)))
+        await run.on_llm_end(_result(run, text, usage or Usage(size(prompt), None, written)))
+
+    async def look(self, prompt: Sequence[int]) -> Usage:
+        """A run without text."""
+        run = await self._begun("look", len(prompt))  # how many tokens the images are is what is asked
+        try:
+            usage = await self._endpoint.look(prompt)
+        except BaseException as error:
+            await run.on_llm_error(error)
+            raise
+        await run.on_llm_end(_result(run, "", usage))
+        return usage
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """A run without text."""
-        run = await self._begun("judge", sum(map(len, prompts)))
+        run = await self._begun("judge", sum(map(size, prompts)))
         try:
             readings = await self._endpoint.read(prompts, top=top)
         except BaseException as error:
@@ -161,7 +173,7 @@ class TracedEndpoint(Around):
         """A run without text, begun when it is over: only then it is known whether there is one."""
         likelihood = await self._endpoint.likelihood(prompt)
         if likelihood is not None:
-            run = await self._begun("judge", len(prompt))
+            run = await self._begun("judge", size(prompt))
             await run.on_llm_end(_result(run, "", likelihood.usage))
         return likelihood
 

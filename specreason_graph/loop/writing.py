@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from specreason_graph.contract.errors import EndpointError
 from specreason_graph.contract.settings import Role
-from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.ids import Ids, size
 from specreason_graph.endpoint.protocol import FREE, Form, Marker, Usage
 from specreason_graph.generation.cycle import ANSWER_LOOP
 from specreason_graph.generation.ledger import Opening
@@ -103,7 +103,7 @@ class Writing:
         finally:
             counted = passage.end is not None and passage.end.usage.prompt_tokens > 0  # by the server
             usage = (
-                passage.end.usage if passage.end and counted else Usage(len(prompt), None, passage.received - before)
+                passage.end.usage if passage.end and counted else Usage(size(prompt), None, passage.received - before)
             )
             self.tokens += usage.completion_tokens
             self.run.bill.used(self.role, [usage], time.perf_counter() - began)

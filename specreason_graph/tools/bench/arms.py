@@ -10,7 +10,7 @@ from typing import Any, cast
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Ended, SpecReasonState
-from specreason_graph.endpoint.ids import Ids
+from specreason_graph.endpoint.ids import Ids, size
 from specreason_graph.generation.bill import Bill, no_usage
 from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import Catalog
@@ -100,7 +100,7 @@ class Arms:
                 first = time.perf_counter() - began
 
         async def write(prompt: Ids, tokens: int, *, reasoning: bool) -> Passage:
-            bounds = Bounds(min(tokens, context - opening.unseen - len(prompt)))
+            bounds = Bounds(min(tokens, context - size(prompt)))
             close = (await pair.closings(role, preset)).marker if reasoning else None
             # No loop is cut: a model alone is what a server's user gets.
             return await collect(endpoint, prompt, bounds, sampling, close=close, on_text=watch)

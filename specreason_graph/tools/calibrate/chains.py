@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import Evidence, SpecReasonState, WrittenStep
+from specreason_graph.endpoint.ids import size
 from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import SCORE_THRESHOLD, Catalog
 from specreason_graph.judging.evidence import DraftedToken, agreement, as_base_reads, ask
@@ -129,8 +130,8 @@ async def finished(run: Run, step: Sequence[int], *, closed: bool = False) -> Pa
         return Passage()
     cue = (await run.pair.base.encode(run.preset.wording(boxed=True).answer_cue, control=True)).ids if closed else []
     tokens = run.settings.answer_budget + (0 if closed else run.settings.reasoning_budget - run.reasoning_tokens())
-    prompt = [*run.ledger("base"), *step, *cue]
-    bounds = Bounds(min(tokens, run.contexts["base"] - len(prompt)))
+    prompt = run.ledger("base").plus([*step, *cue])
+    bounds = Bounds(min(tokens, run.contexts["base"] - size(prompt)))
     # No loop is cut: what a step is measured by is base as it is.
     return await collect(run.pair.base, prompt, bounds, run.sampling("regenerate"))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from drawings import drawing
 
 from specreason_graph import Pair, Settings
 from specreason_graph.judging.catalog import builtin
@@ -139,3 +141,14 @@ async def test_a_pair_can_be_calibrated_on_a_preset_whose_policy_is_another_pair
     )
     chain = await chain_of(base("instruct"), draft("instruct"), presets=(preset,), policies=(of_others,))
     assert len(chain["steps"]) == 5
+
+
+async def test_base_goes_on_with_the_image_before_it() -> None:
+    """Guards labels: base that can't see would be wrong behind every step."""
+    servers = [
+        ScriptedServer(script, template="instruct", sees=True, scale_out=True, model=name)
+        for name, script in (("scripted-base", base("instruct")), ("scripted-draft", draft("instruct")))
+    ]
+    chain = await chain_of(*servers, problem=replace(COWS, image=drawing("red")))
+    assert chain.steps
+    assert [len(server.completions) for server in servers] == [0, 0], "a prompt of text has lost the image"
