@@ -150,5 +150,5 @@ async def test_base_goes_on_with_the_image_before_it() -> None:
         for name, script in (("scripted-base", base("instruct")), ("scripted-draft", draft("instruct")))
     ]
     chain = await chain_of(*servers, problem=replace(COWS, image=drawing("red")))
-    assert chain.steps
+    assert chain["steps"]
     assert [len(server.completions) for server in servers] == [0, 0], "a prompt of text has lost the image"
