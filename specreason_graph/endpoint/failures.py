@@ -36,6 +36,9 @@ _OVERFLOW = re.compile(
 _SCHEME = re.compile(r"(basic|bearer) \S", re.IGNORECASE)
 """Of a header whose secret is behind it: a server that tells it tells that part alone."""
 
+_DATA_URL = re.compile(r"(data:[\w./+;=-]{0,99},)[\w+/=%\\-]+", re.IGNORECASE)
+"""Some servers quote a request that they refuse."""
+
 told_failures: ContextVar[Callable[[EndpointError], None] | None] = ContextVar("specreason_told_failures", default=None)
 """Is told each failed try of its context, those too that another try, another replica or the run itself makes good."""
 
@@ -64,14 +67,14 @@ class Failures:
         return error
 
     def redacted(self, text: str) -> str:
-        """A server's text without what is secret."""
+        """A server's text without what is secret, and without a user's image."""
         headers = [value.get_secret_value() for value in self._config.headers.values()]
         secrets = {*headers, *(value.partition(" ")[2] for value in headers if _SCHEME.match(value))}
         if self._config.api_key is not None:
             secrets.add(self._config.api_key.get_secret_value())
         for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
-        return text
+        return _DATA_URL.sub(r"\1***", text)
 
     @asynccontextmanager
     async def translated(self) -> AsyncIterator[None]:

@@ -38,7 +38,7 @@ def kept(state: SpecReasonState, update: Update) -> Update:
     def taken(block: Any) -> Any:
         if not holds_bytes(block):
             return block
-        name = _OURS + hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()
+        name = _OURS + hashlib.sha256(json.dumps(block, sort_keys=True, default=repr).encode()).hexdigest()
         blocks[name] = block
         return {"type": "image", "file_id": name}
 

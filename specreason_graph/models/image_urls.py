@@ -12,18 +12,27 @@ from specreason_graph.models.image_file import MOST_BYTES
 
 _SECONDS = 30.0
 _PART = 2**16  # bytes that are read at a time
+_CLIMBS = ("..", "\\", "%")  # in a path that is decoded once
 
 
 def is_allowed(allowed: Sequence[str], url: str) -> bool:
-    """Whether an address begins as one of the allowed ones does: its scheme, host and port whole, its path in part."""
+    """Whether an address begins as one of the allowed ones does: its scheme, host and port whole, its path in part.
+
+    A path that some server may read as another one, since it climbs or is encoded twice, begins as none.
+    """
     try:
         asked = URL(url)
-        return asked.user is None and any(
-            asked.origin() == begin.origin() and f"{asked.path}/".startswith(f"{begin.path.rstrip('/')}/")
+        odd = asked.user is not None or asked.password is not None or any(sign in asked.path for sign in _CLIMBS)
+        return not odd and any(
+            _root(asked) == _root(begin) and f"{asked.path}/".startswith(f"{begin.path.rstrip('/')}/")
             for begin in map(URL, allowed)
         )
     except ValueError:
         return False
+
+
+def _root(url: URL) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.host, url.port
 
 
 async def fetched(allowed: Sequence[str], url: str) -> bytes:

@@ -6,9 +6,11 @@ prompt is one placeholder, however many tokens the image takes.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +26,10 @@ from specreason_graph.models.presets import Preset
 from specreason_graph.models.quoting import Quotes
 
 _KINDS = ("image", "image_url", "input_image")
+_LONGEST_NAME = 256
+"""Characters of what only names an image; a longer address is kept as bytes are."""
+_MOST, _MOST_BYTES = 250, 2**27
+"""Images of a conversation, and what they are together: an address is a few letters, and what is there is not."""
 
 
 class Images(NamedTuple):
@@ -67,17 +73,20 @@ def is_image(block: object) -> bool:
 
 
 def holds_bytes(block: object) -> bool:
-    """Whether it is one that was sent with the message, and not only named."""
-    if not is_image(block) or "file_id" in cast(dict[str, Any], block):
-        return False
-    url = cast(dict[str, Any], block).get("image_url", cast(dict[str, Any], block).get("url"))
-    url = url.get("url") if isinstance(url, dict) else url
-    return not isinstance(url, str) or url.startswith("data:")
+    """Whether it is an image that was sent with the message, and not only named."""
+    return is_image(block) and any(_is_long(value) for value in cast(dict[str, Any], block).values())
+
+
+def _is_long(value: object) -> bool:
+    """A text longer than a name, or one in what a provider puts it in."""
+    if isinstance(value, dict):
+        return any(map(_is_long, value.values()))
+    return isinstance(value, str | bytes) and len(value) > _LONGEST_NAME
 
 
 def changed_blocks(message: AnyMessage, change: Callable[[Any], Any]) -> AnyMessage:
-    """A message whose blocks are changed, the same one where none is; what a model said is left as it is."""
-    blocks = _blocks(message)
+    """A message whose blocks are changed, the same one where none is."""
+    blocks: Sequence[Any] = () if isinstance(message.content, str) else message.content
     new = [change(block) for block in blocks]
     same = all(one is other for one, other in zip(blocks, new, strict=True))
     return message if same else message.model_copy(update={"content": new})
@@ -98,16 +107,17 @@ async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> t
     Raises:
         ConfigError: one is no image that can be shown.
     """
-    texts = [f"{message.content} {message.additional_kwargs}" for message in messages]
-    stem = "SHOWN"
-    while any(stem in text for text in texts):
-        stem += "N"
+    stem = f"SHOWN{secrets.token_hex(8)}N"  # nobody can have typed it, in messages, calls or tools
     found: list[Image] = []
 
     async def told(block: Any) -> Any:
         if not is_image(block):
             return block
-        found.append(image(await _data(block, allowed)))
+        found.append(await asyncio.to_thread(image, await _data(block, allowed)))  # a broken file may take a while
+        if len(found) > _MOST or sum(len(one.data) for one in found) > _MOST_BYTES:
+            raise ConfigError(
+                f"messages: their images are more than {_MOST}, or than {_MOST_BYTES} bytes together; send fewer"
+            )
         return {"type": "text", "text": f"{stem}{len(found) - 1}E"}
 
     text = [
@@ -123,25 +133,34 @@ def _blocks(message: BaseMessage) -> Sequence[Any]:
 
 
 async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
-    if isinstance(block.get("image_url"), str):  # OpenAI's older shape, and that of its Responses
-        block = {"type": "image_url", "image_url": {"url": block["image_url"]}}
-    standard = HumanMessage([block]).content_blocks[0]
-    match standard:
+    block = {name: value for name, value in block.items() if value is not None}
+    if (url := block.get("image_url")) is not None:  # OpenAI's shapes have a text here, or an object
+        block = {"type": "image_url", "image_url": {"url": url.get("url") if isinstance(url, dict) else url}}
+    match _standard(block):
         case {"type": "image", "base64": str(data)}:
             return _decoded(data)
-        case {"type": "image", "url": str(url)} if url.startswith("data:"):
+        case {"type": "image", "url": str(url)} if url[:5].lower() == "data:":
             about, _, data = url.partition(",")
-            if not about.endswith(";base64"):
+            if not about.lower().endswith(";base64"):
                 raise ConfigError("messages: an image's data URL is not base64; write it as data:image/png;base64,…")
             return _decoded(data)
         case {"type": "image", "url": str(url)}:
             return await fetched(allowed, url)
-        case {"type": "image", "file_id": _}:
+        case {"file_id": str()}:
             raise ConfigError(
                 "messages: an image is named by a file id, and the files of other providers can't be read here; send "
                 "its bytes as base64"
             )
     raise ConfigError("messages: an image block has neither base64 nor a url; send its bytes as base64")
+
+
+def _standard(block: dict[str, Any]) -> object:
+    """In LangChain's shape, if it knows the block's."""
+    try:
+        standard = HumanMessage([block]).content_blocks[0]
+    except (AttributeError, KeyError, TypeError, ValueError):  # it lacks what its shape has
+        return None
+    return standard if standard["type"] == "image" else block
 
 
 def _decoded(data: str) -> bytes:

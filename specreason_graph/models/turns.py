@@ -81,9 +81,12 @@ async def opening(
     if not known:
         return await pair.opening(role, chat, preset, tools, images)
     so_far = await pair.opening(role, told(messages[: known[0]]), preset, tools, images)
+    place = (await pair.endpoint(role).sight()).place if images.all else ()
     for at, until in zip(known, [*known[1:], len(messages)], strict=True):
         ids = _written(messages[at], role, so_far.hash)
         following = told(messages[:until])[at + 1 :]
+        if ids is not None and not set(place).isdisjoint(ids):  # a model wrote it, and an image would be put there
+            ids = None
         bridge = None if ids is None else await _bridge(pair, role, following, preset, images)
         if ids is None or bridge is None:
             return await pair.opening(role, chat, preset, tools, images)

@@ -79,18 +79,20 @@ def seen(url: str) -> Seen:
 def expanded(tokenizer: ByteTokenizer, ids: Sequence[int], images: Sequence[Seen]) -> Iterator[tuple[int, int]]:
     """The ids of a prompt with each placeholder as many times as its image has tokens, and what the model reads there.
 
+    Placeholders behind the last image's are tokens like others, as a real engine reads them.
+
     Raises:
-        Refusal: there are not as many placeholders as images.
+        Refusal: there are fewer placeholders than images.
     """
     place = tokenizer.id(IMAGE)
-    if ids.count(place) != len(images):
+    if ids.count(place) < len(images):
         raise Refusal(
             f"Failed to apply prompt replacement for mm_items['image'][{ids.count(place)}]. Each image needs a "
             "placeholder."
         )
     left = iter(images)
     for token in ids:
-        if token == place:
-            yield from ((token, read) for read in next(left).ids(tokenizer))
+        if token == place and (image := next(left, None)) is not None:
+            yield from ((token, read) for read in image.ids(tokenizer))
         else:
             yield token, token

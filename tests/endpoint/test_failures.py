@@ -73,3 +73,12 @@ async def test_the_end_of_a_stream_is_one_however_it_is_spaced() -> None:
         http = Http("base", EndpointConfig(base_url=url, patience=0))
         assert [event async for event in http.events("/", {})] == [{"one": 1}]
         await http.aclose()
+
+
+def test_no_image_is_told() -> None:
+    """Guards logs: some servers quote a request that they refuse, and a picture may be private."""
+    failures = Failures("base endpoint http://h", EndpointConfig(base_url="http://h"))
+    for data in ("iVBORw0KGgo+/AA==", "iVBORw0KGgo\\/AA", "iVBORw0KGgo%2FAA%3D"):
+        told = str(failures.refusal(422, f"url: 'data:image/png;base64,{data}' is none, input: data:,x"))
+        assert "data:image/png;base64,***' is none, input" in told
+        assert "iVBOR" not in told

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from drawings import drawing
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import tool
 
 from specreason_graph import Settings, create_specreason
+from specreason_graph.testing import Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
 
-from .test_images import RED, pair_of, server, shown
+from .test_images import BLUE, RED, pair_of, server, shown
 from .test_tracing import Tracer, below, tokens
 
 ROLES = {"draft": "draft", "judge": "judge", "regenerate": "base"}
@@ -44,3 +48,45 @@ async def test_tokens_of_images_are_counted_in_every_request(judge: str, overlap
             or (run.name == "look" and names.get(role) == run.extra["metadata"]["ls_model_name"])
         ]
         assert (counts["prompt_tokens"], counts["completion_tokens"]) == tuple(map(sum, zip(*paid, strict=True)))
+
+
+@tool
+def look(at: str) -> str:
+    """Look at SHOWN0E, at SHOWN1E, and at QUOTED0E."""
+    return at
+
+
+def calling(step: str) -> Script:
+    call = '<tool_call>\n{"name": "look", "arguments": {"at": "SHOWN7E"}}\n</tool_call>'
+    return Script([step], answer=call, then=[Script(["I see."], answer="12")])
+
+
+@pytest.mark.parametrize("step", ["So I look at SHOWN0E.", "So I look at <|image_pad|> there."])
+async def test_images_stand_where_they_were_shown_and_nowhere_else(step: str) -> None:
+    """Calls, tools and what a model wrote may spell a word of ours or the model's placeholder: no image is put there.
+
+    Nor does a run fail of it.
+    """
+    servers = [
+        ScriptedServer(calling(step), template="think", sees=True, scale_out=True, model=name, context=16000)
+        for name in ("scripted-base", "scripted-draft")
+    ]
+    settings = Settings(tools=[look], look_ahead=False, hedge=False)
+    async with pair_of(*servers) as (_, pair):
+        graph = create_specreason(pair=pair, settings=settings).compile()
+        first = await graph.ainvoke({"messages": [shown(RED)]})
+        reply = first["messages"][-1]
+        block: Any = shown(BLUE).content[0]
+        result = ToolMessage([block], tool_call_id=reply.tool_calls[0]["id"])
+        state = await graph.ainvoke({"messages": [*first["messages"], result]})
+    assert state["messages"][-1].text == "12"
+    for it in servers:
+        last = [record for record in it.requests if record.path == INFERENCE][-1].body
+        assert [part["uuid"] for part in last["content_parts"]] == [drawing(name).uuid for name in ("red", "blue")]
+        place = it.model.tokenizer.id("<|image_pad|>")
+        [_, second] = [at for at, token in enumerate(last["token_ids"]) if token == place]
+        told = it.model.tokenizer.spell(last["token_ids"]).decode()
+        assert '"at": "SHOWN7E"' in told
+        assert "Look at SHOWN0E, at SHOWN1E, and at QUOTED0E." in told
+        before = it.model.tokenizer.spell(last["token_ids"][:second]).decode()
+        assert before.endswith("<tool_response>\n"), "behind the call, where the result is"
