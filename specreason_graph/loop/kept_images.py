@@ -7,16 +7,12 @@ the thread is deleted. Nodes see messages as they were sent, and so does whoever
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, cast
 
 from langchain_core.messages import AnyMessage
 
 from specreason_graph.contract.state import SpecReasonState, Update
-from specreason_graph.models.images import changed_blocks, holds_bytes
-
-_OURS = "specreason:"
+from specreason_graph.models.images import OURS, changed_blocks, named
 
 
 def shown(state: SpecReasonState) -> SpecReasonState:
@@ -36,11 +32,10 @@ def kept(state: SpecReasonState, update: Update) -> Update:
     blocks: dict[str, Any] = {}
 
     def taken(block: Any) -> Any:
-        if not holds_bytes(block):
-            return block
-        name = _OURS + hashlib.sha256(json.dumps(block, sort_keys=True, default=repr).encode()).hexdigest()
-        blocks[name] = block
-        return {"type": "image", "file_id": name}
+        name = named(block)
+        if name is not block:
+            blocks[name["file_id"]] = block
+        return name
 
     out = [changed_blocks(message, taken) if message.id else message for message in _of(state)]
     if not blocks:
@@ -53,7 +48,7 @@ def kept(state: SpecReasonState, update: Update) -> Update:
 
 def _reference_in(block: Any) -> str:
     name = block.get("file_id") if isinstance(block, dict) else None
-    return name if isinstance(name, str) and name.startswith(_OURS) else ""
+    return name if isinstance(name, str) and name.startswith(OURS) else ""
 
 
 def _changed(before: SpecReasonState, after: SpecReasonState) -> list[AnyMessage]:

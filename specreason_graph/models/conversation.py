@@ -20,6 +20,7 @@ from langchain_core.messages import (
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.protocol import ChatMessage as Told
+from specreason_graph.models.images import named
 from specreason_graph.models.presets import Preset
 
 REASONING = "reasoning_content"
@@ -86,8 +87,8 @@ def kept_since(messages: Sequence[BaseMessage], preset: Preset) -> int:
 
 
 def question_hash(messages: Sequence[AnyMessage]) -> str:
-    """Names the conversation up to the question; ids and metadata do not matter."""
-    return digest([(message.type, message.content, *_calls_and_results(message)) for message in messages])
+    """Names the conversation up to the question; ids and metadata do not matter, nor whether images are put away."""
+    return digest([(message.type, _named(message.content), *_calls_and_results(message)) for message in messages])
 
 
 def digest(value: object) -> str:
@@ -96,6 +97,10 @@ def digest(value: object) -> str:
 
 
 _JSON = json.JSONEncoder(sort_keys=True, default=repr)
+
+
+def _named(content: Any) -> Any:
+    return content if isinstance(content, str) else [named(block) for block in content]
 
 
 def _calls_and_results(message: BaseMessage) -> list[Any]:

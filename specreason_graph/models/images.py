@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -24,6 +26,9 @@ from specreason_graph.models.image_file import image
 from specreason_graph.models.image_urls import fetched
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.quoting import Quotes
+
+OURS = "specreason:"
+"""What a reference begins with that stands in for an image's bytes."""
 
 _KINDS = ("image", "image_url", "input_image")
 _LONGEST_NAME = 256
@@ -82,6 +87,14 @@ def _is_long(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_is_long, value.values()))
     return isinstance(value, str | bytes) and len(value) > _LONGEST_NAME
+
+
+def named(block: Any) -> Any:
+    """The reference that stands in for a block with an image's bytes; any other block itself."""
+    if not holds_bytes(block):
+        return block
+    spelled = json.dumps(block, sort_keys=True, default=repr)
+    return {"type": "image", "file_id": OURS + hashlib.sha256(spelled.encode()).hexdigest()}
 
 
 def changed_blocks(message: AnyMessage, change: Callable[[Any], Any]) -> AnyMessage:

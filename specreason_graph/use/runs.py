@@ -69,7 +69,7 @@ class Runs:
                 elif part["type"] == "values" and watching:
                     watching(part["data"])
                 elif part["type"] == "updates" and "finalize" in part["data"]:
-                    [reply] = part["data"]["finalize"]["messages"]
+                    reply = part["data"]["finalize"]["messages"][-1]  # before it are those whose images are back
                     for chunk in chunks.last(_without_usage(reply)):
                         yield ChatGenerationChunk(message=chunk)
 

@@ -9,8 +9,11 @@ from drawings import drawing
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 
 from specreason_graph import Settings, create_specreason
+from specreason_graph.loop.history import runs_of
+from specreason_graph.loop.report import report
 from specreason_graph.testing import Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
 
@@ -90,3 +93,19 @@ async def test_images_stand_where_they_were_shown_and_nowhere_else(step: str) ->
         assert "Look at SHOWN0E, at SHOWN1E, and at QUOTED0E." in told
         before = it.model.tokenizer.spell(last["token_ids"][:second]).decode()
         assert before.endswith("<tool_response>\n"), "behind the call, where the result is"
+
+
+async def test_a_thread_knows_its_runs_with_images() -> None:
+    """Guards pages of threads: a run is found where it ended, though its images are put away in between."""
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    async with pair_of(server("base"), server("draft")) as (_, pair):
+        saver = InMemorySaver()
+        graph = create_specreason(pair=pair).compile(checkpointer=saver)
+        await graph.ainvoke({"messages": [shown(RED, text="First?")]}, thread)
+        await graph.ainvoke({"messages": [shown(BLUE, text="Second?")]}, thread)
+        paused = create_specreason(pair=pair).compile(checkpointer=saver, interrupt_before=["regenerate"])
+        await paused.ainvoke({"messages": [shown(BLUE, text="Third?")]}, thread)
+        states = [await graph.aget_state(run.last) for run in await runs_of(saver, "t")]
+    asked = [report(state.values)["question"] for state in states]
+    assert asked == ["First?", "Second?", "Third?"]
+    assert [len(state.values["specreason_steps"]) for state in states] == [5, 5, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,6 +22,16 @@ def server(role: str) -> ScriptedServer:
 
 def about(url: str) -> Any:
     return [{"role": "user", "content": [TEXT, {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]}]
+
+
+async def test_an_image_of_a_streamed_request_is_seen_as_well() -> None:
+    """Guards streams: the run's last node has the question's image to put back, too."""
+    async with served(server("base"), server("draft")) as it, it.http as http:
+        asked = asking(messages=about(drawing("red").url), stream=True)
+        answer = await http.post("/v1/chat/completions", json=asked)
+    events = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    said = [choice["delta"].get("content") for event in events for choice in json.loads(event).get("choices", ())]
+    assert "".join(filter(None, said)) == "One square."
 
 
 async def test_an_image_of_a_request_is_seen() -> None:
