@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 
 
 def image_in(path: Path, row: Mapping[str, Any]) -> Image | None:
-    """What the column `image` holds: a file's name, a file in base 64, or Parquet's `{"bytes", "path"}`; None: nothing.
+    """What the column `image` holds: a file's name, a file, its base 64, or Parquet's `{"bytes", "path"}`; or None.
 
     Args:
         path: the problems' file; names are looked up beside it.
@@ -36,9 +36,9 @@ def image_in(path: Path, row: Mapping[str, Any]) -> Image | None:
     """
     value = row.get("image")
     match value:
-        case None:
+        case None | {"bytes": None, "path": None}:
             return None
-        case {"bytes": bytes(data)}:
+        case {"bytes": bytes(data)} | bytes(data):
             return image(data, f"problems: {path.name}")
         case {"path": str(name)} | str(name):
             return image(_read(path, name), f"problems: {path.name}")
@@ -48,7 +48,8 @@ def image_in(path: Path, row: Mapping[str, Any]) -> Image | None:
 def choice_in(row: Mapping[str, Any]) -> Choice | None:
     """The options of V* (in the text, and the right one's letter in `label`) or HR-Bench (columns); None: none."""
     if {"question", "answer", *_LETTERS} <= row.keys():
-        options, question = {letter: str(row[letter]).strip() for letter in _LETTERS}, str(row["question"]).strip()
+        texts = {letter: row[letter] for letter in _LETTERS if not _is_missing(row[letter])}
+        options, question = {letter: str(text).strip() for letter, text in texts.items()}, str(row["question"]).strip()
         right = str(row["answer"]).strip()
     elif {"text", "label"} <= row.keys():
         found = list(_OPTION.finditer(str(row["text"])))
@@ -62,6 +63,11 @@ def choice_in(row: Mapping[str, Any]) -> Choice | None:
     return Choice(question, [options.pop(right), *options.values()])
 
 
+def _is_missing(option: object) -> bool:
+    """Questions with two options have none in the other columns: nothing, or what a table puts there."""
+    return option is None or option != option or not str(option).strip()
+
+
 def _read(path: Path, name: str) -> bytes:
     """A file beside the problems, and nowhere else; or what the text itself holds."""
     root = path.parent.resolve()
@@ -72,6 +78,6 @@ def _read(path: Path, name: str) -> bytes:
     except (OSError, ValueError):  # a text that is no file's name: too long for one
         pass
     try:
-        return base64.b64decode(name, validate=True)
+        return base64.b64decode("".join(name.split()), validate=True)  # some write it in lines
     except (ValueError, binascii.Error):
         raise ConfigError(f"problems: there is no image {name!r:.80} beside {path}") from None

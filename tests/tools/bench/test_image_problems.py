@@ -75,6 +75,26 @@ def test_hr_bench_with_images_in_base_64(tmp_path: Path) -> None:
     assert problems == load_problems(source, seed=3)
 
 
+@pytest.mark.parametrize("nothing", [None, "", float("nan")])
+def test_a_question_may_have_fewer_options(tmp_path: Path, nothing: Any) -> None:
+    """Guards chance: an option that reads None or nan is none that anybody would take."""
+    [problem] = load_problems(jsonl(tmp_path, {**HR, "answer": "A", "C": nothing, "D": nothing}))
+    assert problem.text.endswith("Answer with the letter of the right option: A or B.")
+    assert f"\n{problem.answer}) left" in problem.text
+
+
+@pytest.mark.parametrize("image", [RED, base64.encodebytes(RED).decode(), {"bytes": RED, "path": None}])
+def test_an_image_in_the_row_is_read_in_every_shape(tmp_path: Path, image: Any) -> None:
+    [problem] = load_problems(parquet(tmp_path, {**POPE, "image": image}))
+    assert problem.image is not None
+    assert problem.image.data == RED
+
+
+def test_a_row_may_have_no_image(tmp_path: Path) -> None:
+    [problem] = load_problems(jsonl(tmp_path, {**POPE, "image": {"bytes": None, "path": None}}))
+    assert problem.image is None
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
