@@ -21,7 +21,7 @@ from specreason_graph.contract.state import SpecReasonInput, SpecReasonState, Up
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
 from specreason_graph.loop.compiled import Uncompiled
-from specreason_graph.loop.kept_images import kept, shown
+from specreason_graph.loop.kept_images import kept
 from specreason_graph.loop.opened import TimeIsUp, opened
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared
@@ -67,7 +67,6 @@ def create_specreason(
     def node(body: Callable[[SpecReasonState, Run], Awaitable[Update]]) -> Callable[..., Awaitable[Update]]:
         async def run_node(state: SpecReasonState, config: RunnableConfig, runtime: Runtime[Settings]) -> Update:
             try:
-                given, state = state, shown(state)
                 chosen = defaults.overridden(by=settings_in(runtime.context))
                 _check_can_wait(chosen, runtime)
                 async with opened(state, chosen, known, catalog, runtime.stream_writer, config) as run:
@@ -78,7 +77,7 @@ def create_specreason(
             except SpecReasonError as error:
                 error.steps = SoFar.of(state, defaults).steps
                 raise
-            return kept(given, update)
+            return kept(state, update)
 
         return run_node
 

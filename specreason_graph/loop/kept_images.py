@@ -2,7 +2,7 @@
 
 A checkpoint may hold all messages anew (SQLite's do), and a run has hundreds. What a delta channel holds is written
 down once, in the thread itself: so whoever resumes a run has the images, wherever it goes on, and they are gone when
-the thread is deleted. Nodes see messages as they were sent, and so does whoever gets the reply.
+the thread is deleted. Models see messages as they were sent, and so does whoever gets the reply.
 """
 
 from __future__ import annotations

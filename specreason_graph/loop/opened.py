@@ -19,6 +19,7 @@ from specreason_graph.judging.policy import as_json
 from specreason_graph.loop.bounds import has_room
 from specreason_graph.loop.clock import ABORT
 from specreason_graph.loop.cue import cue
+from specreason_graph.loop.kept_images import shown
 from specreason_graph.loop.messages import Telling, reply_id
 from specreason_graph.loop.reached import cards, read_by_both, render
 from specreason_graph.loop.reply import Answer, answers_in_last_step, reply
@@ -133,7 +134,8 @@ async def _open(
     found = await cards(pair, settings)
     preset = catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
     judge, policy = catalog.judging(settings, preset, found.base.name, found.draft.name)
-    alone = await render(traced(pair, config), state["messages"], preset, settings, live, found)
+    messages = shown(state)["messages"]
+    alone = await render(traced(pair, config), messages, preset, settings, live, found)
     read = None if alone else await read_by_both(pair, live, so_far.steps, preset, settings)
     if alone := read is None:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})
@@ -163,7 +165,7 @@ async def _open(
         closings=await pair.closings("base", preset),
         closers=await pair.closers("base", preset, settings.callable_tools, boxed=settings.boxed),
         opens_call=await pair.openings("base", preset, settings.callable_tools),
-        reasoned_before=spent(state["messages"]),
+        reasoned_before=spent(messages),
         request=await pair.judge_request(judge, preset) if judge.labels else None,
         cue=(await cue(pair, live, settings, preset))[0],
         steps=steps,
@@ -172,7 +174,7 @@ async def _open(
         fresh=so_far.fresh,
         clock=so_far.clock,
         used_before=so_far.used,
-        emit=Telling(emit, config, state["messages"], so_far, answers_in_last_step(preset, settings), live),
+        emit=Telling(emit, config, messages, so_far, answers_in_last_step(preset, settings), live),
     )
     if not run.steps and not has_room(run):
         asked, schema = live.openings["base"].tokens, " (answer_schema)" if settings.answer_schema else ""
