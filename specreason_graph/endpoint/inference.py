@@ -6,9 +6,10 @@ the bytes are sent once, and again where it has dropped them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from specreason_graph.contract.errors import ConfigError, EndpointRefused, NoLogprobs
 from specreason_graph.endpoint.completions import Said
@@ -18,6 +19,8 @@ from specreason_graph.endpoint.image import Image
 from specreason_graph.endpoint.protocol import Reading
 
 PATH = "/inference/v1/generate"
+
+_Answer = TypeVar("_Answer")
 
 _DROPPED = "Cache miss for image"  # vLLM's words for a uuid that it does not have, or has no more
 _MOST = 10_000  # images that are known to be there; a server's cache holds fewer
@@ -141,6 +144,16 @@ def reading(http: Http, answer: Mapping[str, Any]) -> Reading:
         _id(http, required(http, PATH, rows[0], "token_id", int)),
         {_id(http, required(http, PATH, one, "token_id", int)): _logprob(http, one) for one in top},
     )
+
+
+async def together(requests: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
+    """The answers of requests that go at once; where one fails, no other goes on."""
+    asked = [asyncio.ensure_future(request) for request in requests]
+    try:
+        return await asyncio.gather(*asked)
+    finally:
+        for one in asked:
+            one.cancel()
 
 
 def _rows(http: Http, choice: object) -> list[Any]:

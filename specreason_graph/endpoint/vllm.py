@@ -7,7 +7,6 @@ Only public fields, and the effect of each is checked: vLLM ignores unknown ones
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from copy import copy
@@ -209,7 +208,7 @@ class VllmEndpoint:
         return Readings(items, usage)
 
     async def _read_each(self, prompts: Sequence[Sequence[int]], top: int) -> Readings:
-        answers = await asyncio.gather(*(self._seen(prompt, logprobs=top) for prompt in prompts))
+        answers = await inference.together([self._seen(prompt, logprobs=top) for prompt in prompts])
         paid = [completions.usage(self._http, it, size(prompt), 1) for prompt, it in zip(prompts, answers, strict=True)]
         return Readings([inference.reading(self._http, answer) for answer in answers], sum(paid, start=Usage()))
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from drawings import drawing
 
-from specreason_graph.contract.errors import ConfigError, NoLogprobs
+from specreason_graph.contract.errors import ConfigError, EndpointRefused, NoLogprobs
 from specreason_graph.endpoint import Endpoint, connect, inference
 from specreason_graph.endpoint.ids import Ids, images_of
 from specreason_graph.endpoint.image import Image
-from specreason_graph.testing import Fault, Script, ScriptedServer
+from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
 
 from .contract import collected
@@ -140,4 +141,16 @@ async def test_another_replica_is_shown_the_image_when_the_run_comes_to_it() -> 
         written = await collected(endpoint, prompt, max_tokens=4)
         assert len(written.ids) == 4
         assert sent(one) == sent(two) == [RED.uuid]
+        await endpoint.aclose()
+
+
+async def test_where_one_reading_fails_the_others_are_left() -> None:
+    """Guards servers: a judge that has failed asks nothing more of them."""
+    async with server(pace=Pace(ttft=30)) as it:
+        endpoint = connect("base", it.config)
+        prompt = Ids([it.model.tokenizer.id("<|image_pad|>")], [RED])
+        it.fail(Fault("status", status=400), path=INFERENCE)
+        with pytest.raises(EndpointRefused):
+            await endpoint.read([prompt.plus([4]), prompt.plus([5]), prompt.plus([6])])
+        await asyncio.wait_for(it.idle(), 5)
         await endpoint.aclose()

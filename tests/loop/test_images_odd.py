@@ -13,7 +13,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from specreason_graph import Settings, create_specreason
 from specreason_graph.loop.history import runs_of
-from specreason_graph.loop.report import report
 from specreason_graph.testing import Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
 
@@ -106,6 +105,6 @@ async def test_a_thread_knows_its_runs_with_images() -> None:
         await paused.ainvoke({"messages": [shown(BLUE, text="Second?")]}, thread)
         await graph.ainvoke({"messages": [shown(BLUE, text="Third?")]}, thread)
         states = [await graph.aget_state(run.last) for run in await runs_of(saver, "t")]
-    asked = [report(state.values)["question"] for state in states]
+    asked = [state.values["messages"][-1 - state.values["specreason_done"]].text for state in states]
     assert asked == ["First?", "Second?", "Third?"]
     assert [len(state.values["specreason_steps"]) for state in states] == [5, 2, 5]
