@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.models.image_file import as_block, image
+from specreason_graph.models.image_file import MOST_BYTES, as_block, image
 
 
 def given(question: str) -> str:
@@ -42,6 +42,7 @@ def asked(question: str, images: Sequence[Path] = ()) -> HumanMessage:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with file.open("rb") as data:
+            return data.read(MOST_BYTES + 1)  # more is refused anyhow, and a pipe may have no end
     except OSError as error:
         raise ConfigError(f"image: can't read {file}: {error.strerror}") from None

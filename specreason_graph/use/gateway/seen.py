@@ -31,6 +31,8 @@ class SeenRun:
     """Counts what nodes have changed."""
     _state: SpecReasonState | None = None
     _writing: BeingWritten | None = None
+    _over: Report | None = None
+    """All that is kept of it in the end: a state has the conversation, with its images."""
 
     def told(self, state: SpecReasonState) -> None:
         """A node has ended; states are never changed, so this one may be kept."""
@@ -39,8 +41,9 @@ class SeenRun:
 
     def ended(self, *, answered: bool) -> None:
         """Nothing more comes."""
+        self._over = self.report()
         self.status = "answered" if answered else "stopped"
-        self._writing = None  # it holds the whole run
+        self._state = self._writing = None
         self.version += 1
 
     def writes(self, text: BeingWritten) -> None:
@@ -49,7 +52,7 @@ class SeenRun:
 
     def report(self) -> Report:
         """As far as it has come."""
-        return report(self._state or SpecReasonState(messages=[]))
+        return self._over or report(self._state or SpecReasonState(messages=[]))
 
     def so_far(self) -> dict[str, Any]:
         """The report, and what the models wrote for the next step; or as much of the answer as there is."""

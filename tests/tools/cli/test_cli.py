@@ -183,7 +183,15 @@ def test_a_question_has_the_images_of_its_options(specreason: Specreason, tmp_pa
     assert [part["uuid"] for part in asked[-1]] == [drawing(colour).uuid for colour in ("red", "blue")]
 
 
-@pytest.mark.parametrize(("name", "says"), [("none.png", "can't read"), ("text.png", "no PNG, JPEG, WebP or GIF")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("none.png", "can't read"),
+        ("text.png", "no PNG, JPEG, WebP or GIF"),
+        (".", "can't read"),
+        ("/dev/zero", "bytes is more than"),
+    ],
+)
 def test_a_file_that_is_no_image_is_refused_in_one_line(
     specreason: Specreason, tmp_path: Path, name: str, says: str
 ) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from drawings import drawing
+from langchain_core.messages import AIMessage, HumanMessage
 
+from specreason_graph.contract.state import SpecReasonState
 from specreason_graph.testing import Script, ScriptedServer
+from specreason_graph.use.gateway.seen import SeenRuns
 
 from .served import asking, served
 
@@ -57,3 +60,16 @@ async def test_what_can_not_be_shown_is_the_requests_fault(url: str, says: str) 
         answer = await http.post("/v1/chat/completions", json=asking(messages=about(url)))
     assert answer.status_code == 400
     assert says in answer.json()["error"]["message"]
+
+
+async def test_a_run_that_is_seen_keeps_no_image_when_it_is_over() -> None:
+    """Guards memory: `/runs` shows many, and their questions may be of megabytes."""
+    red = drawing("red")
+    runs = SeenRuns(3)
+    run = runs.begin("key", "default")
+    question = HumanMessage([TEXT, {"type": "image", "base64": red.base64}])
+    run.told(SpecReasonState(messages=[question, AIMessage("One square.")]))
+    assert red.base64 in repr(run)
+    run.ended(answered=True)
+    assert red.base64 not in repr(run)
+    assert run.so_far()["question"] == run.report()["question"] == TEXT["text"]
