@@ -78,10 +78,14 @@ async def render(
         return found.alone
 
     text, images = await seen(pair, messages)
+    known = live.openings.get("base")  # of an earlier node, whose draft was gone
 
     async def rendered(role: Role) -> None:
         opened = await opening(pair, role, text, preset, settings.tools, boxed=settings.boxed, images=images)
-        live.openings[role] = await looked_at(pair.endpoint(role), role, opened, live.overlap.bill)
+        if role == "base" and known is not None and known.hash == opened.hash:
+            live.openings[role] = known
+        else:
+            live.openings[role] = await looked_at(pair.endpoint(role), role, opened, live.overlap.bill)
 
     live.openings = {}
     of_draft = None if found.alone else asyncio.create_task(rendered("draft"))

@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from specreason_graph import Settings, create_specreason
 from specreason_graph.loop.history import runs_of
-from specreason_graph.testing import Script, ScriptedServer
+from specreason_graph.testing import Fault, Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
 
 from .test_images import BLUE, RED, pair_of, server, shown
@@ -108,3 +108,17 @@ async def test_a_thread_knows_its_runs_with_images() -> None:
     asked = [state.values["messages"][-1 - state.values["specreason_done"]].text for state in states]
     assert asked == ["First?", "Second?", "Third?"]
     assert [len(state.values["specreason_steps"]) for state in states] == [5, 2, 5]
+
+
+async def test_base_looks_once_while_the_draft_is_gone() -> None:
+    """Every node tries the draft again, and base has seen the images already."""
+    async with pair_of(server("base"), server("draft")) as (servers, pair):
+        graph = create_specreason(pair=pair).compile()
+        await graph.ainvoke({"messages": [shown(RED)]})
+        begun = len(servers.base.requests)
+        servers.draft.fail(Fault("status", status=500), path=INFERENCE, times=None)
+        state = await graph.ainvoke({"messages": [shown(BLUE)]})
+        asked = [record.body for record in servers.base.requests[begun:] if record.path == INFERENCE]
+    assert state["messages"][-1].text == "12"
+    assert [step["source"] for step in state["specreason_steps"]] == ["base"] * 5
+    assert sum(body["sampling_params"]["max_tokens"] == 1 for body in asked) == 1
