@@ -51,7 +51,7 @@ async def tried(endpoint: Endpoint) -> Sight:
     except (EndpointRefused, EndpointFailed) as error:
         if error.status not in _NOT_TAKEN:
             raise
-        grown = 0
+        return Sight((), f"{endpoint.name} answers {error.status} to a prompt with an image")
     if grown <= 0 or len(spelled) - len(place) not in (0, grown):
         return Sight((), f"{endpoint.name} serves a model whose images have no single placeholder, which is not known")
     return Sight(place)

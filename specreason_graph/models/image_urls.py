@@ -47,8 +47,9 @@ async def fetched(allowed: Sequence[str], url: str) -> bytes:
     name = URL(url).host
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as client,
-            client.get(url, allow_redirects=False) as response,
+            # An image is packed as it is: what would be unpacked here might have no end.
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS), auto_decompress=False) as client,
+            client.get(url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as response,
         ):
             if response.status != 200:
                 raise ConfigError(f"messages: {name} answered {response.status} for an image; send it as base64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,6 +57,9 @@ async def site() -> AsyncIterator[str]:
         match request.path:
             case "/images/red.png":
                 return web.Response(body=file("red"))
+            case "/images/packed":
+                packed = gzip.compress(bytes(2**20))
+                return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
             case "/images/away":
                 return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/secret"})
         return web.Response(status=404)
@@ -94,3 +98,8 @@ async def test_no_more_is_read_than_an_image_may_have(site: str, monkeypatch: py
     monkeypatch.setattr(image_urls, "MOST_BYTES", 10)
     monkeypatch.setattr(image_urls, "_PART", 16)
     assert 10 < len(await fetched([f"{site}/images"], f"{site}/images/red.png")) <= 32
+
+
+async def test_nothing_is_unpacked(site: str) -> None:
+    """Guards memory: a few bytes may unpack to as many as somebody likes."""
+    assert len(await fetched([f"{site}/images"], f"{site}/images/packed")) < 2**12
