@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from drawings import drawing
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
-from specreason_graph import Settings, create_specreason
+from specreason_graph import ConfigError, Pair, Settings, create_specreason
 from specreason_graph.loop.history import runs_of
 from specreason_graph.testing import Fault, Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
@@ -122,3 +125,37 @@ async def test_base_looks_once_while_the_draft_is_gone() -> None:
     assert state["messages"][-1].text == "12"
     assert [step["source"] for step in state["specreason_steps"]] == ["base"] * 5
     assert sum(body["sampling_params"]["max_tokens"] == 1 for body in asked) == 1
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """An address, and what is there."""
+    there = [RED]
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=there[0])
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        yield f"http://{server.host}:{server.port}", there
+
+
+async def test_an_image_by_address_has_to_be_the_same_one_on_resume(site: tuple[str, list[bytes]]) -> None:
+    """And a run that was refused for it goes on once the image is back: what was seen in between is forgotten."""
+    url, there = site
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    asked = HumanMessage([{"type": "image", "url": f"{url}/images/a.png"}, "What is it?"])
+    async with pair_of(server("base"), server("draft"), image_urls=(f"{url}/images",)) as (_, pair):
+        saver = InMemorySaver()
+        graph = create_specreason(pair=pair).compile(checkpointer=saver, interrupt_before=["regenerate"])
+        await graph.ainvoke({"messages": [asked]}, thread)
+        async with Pair(pair.config) as another:
+            resumed = create_specreason(pair=another).compile(checkpointer=saver)
+            there[0] = BLUE
+            with pytest.raises(ConfigError, match="began on other prompts"):
+                await resumed.ainvoke(None, thread)
+            there[0] = RED
+            state = await resumed.ainvoke(None, thread)
+    assert state["messages"][-1].text == "12"
+    assert state["messages"][0].content == asked.content
