@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from drawings import drawing
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -159,3 +159,21 @@ async def test_an_image_by_address_has_to_be_the_same_one_on_resume(site: tuple[
             state = await resumed.ainvoke(None, thread)
     assert state["messages"][-1].text == "12"
     assert state["messages"][0].content == asked.content
+
+
+async def test_images_of_all_who_speak_are_put_away_in_mid_run_and_are_back_in_the_end() -> None:
+    """Guards disks: what a model has drawn is as many bytes as what a user shows."""
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    red: Any = shown(RED).content[0]
+    said: list[AnyMessage] = [
+        SystemMessage(["See.", red]),
+        HumanMessage("Draw it."),
+        AIMessage([red]),
+        HumanMessage([{**red, "file_id": None}, "And this?"]),
+    ]
+    async with pair_of(server("base"), server("draft")) as (_, pair):
+        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["regenerate"])
+        paused = await graph.ainvoke({"messages": said}, thread)
+        state = await graph.ainvoke(None, thread)
+    assert red["base64"] not in repr(paused["messages"])
+    assert [message.content for message in state["messages"][:-1]] == [message.content for message in said]
