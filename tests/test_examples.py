@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from specreason_graph.testing import Script, ScriptedServer, scripted_pair
+from specreason_graph.testing.pair import ScriptedPair
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 RIGHT = ["There are 168 seats.", "168 - 39 = 129.", "So 129 are free."]
@@ -40,6 +41,26 @@ SAYS = {
 }
 
 
+async def said_by(example: Path, servers: ScriptedPair, folder: Path) -> str:
+    """What an example prints that runs to its end."""
+    environment = {
+        "SPECREASON_BASE_URL": servers.config.base.base_url,
+        "SPECREASON_DRAFT_URL": servers.config.draft.base_url,
+        "SPECREASON_PRESET": "instruct",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(example)),
+        env={**os.environ, **environment},
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_it_is_short_and_says_how_it_is_run(example: Path) -> None:
     lines = example.read_text().splitlines()
@@ -59,22 +80,8 @@ async def test_it_runs(example: Path, tmp_path: Path) -> None:
         then = [Script(RIGHT[:1], answer=act) for act in acts[1:]]
         base = draft = Script(RIGHT[:1], answer=acts[0], then=then)
     async with scripted_pair(base, draft, template="instruct") as servers:
-        environment = {
-            "SPECREASON_BASE_URL": servers.config.base.base_url,
-            "SPECREASON_DRAFT_URL": servers.config.draft.base_url,
-            "SPECREASON_PRESET": "instruct",
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(example)),
-            env={**os.environ, **environment},
-            cwd=tmp_path,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    assert re.search(SAYS.get(example.stem, r"129"), out.decode()), out.decode()
+        out = await said_by(example, servers, tmp_path)
+    assert re.search(SAYS.get(example.stem, r"129"), out), out
 
 
 async def test_the_image_is_seen_by_models_that_see(tmp_path: Path) -> None:
@@ -83,16 +90,5 @@ async def test_the_image_is_seen_by_models_that_see(tmp_path: Path) -> None:
     options: Any = {"template": "instruct", "sees": True, "scale_out": True}
     servers = [ScriptedServer(script, model=f"scripted-{role}", **options) for role in ("base", "draft")]
     async with scripted_pair(*servers) as running:
-        environment = {
-            "SPECREASON_BASE_URL": running.config.base.base_url,
-            "SPECREASON_DRAFT_URL": running.config.draft.base_url,
-            "SPECREASON_PRESET": "instruct",
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(next(it for it in EXAMPLES if it.stem == "image"))),
-            env={**os.environ, **environment},
-            cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await process.communicate()
-    assert re.search(r"It says [0-9a-f]{4}\.[^~]+3 squares", out.decode()), out.decode()
+        out = await said_by(next(it for it in EXAMPLES if it.stem == "image"), running, tmp_path)
+    assert re.search(r"It says [0-9a-f]{4}\.[^~]+3 squares", out), out

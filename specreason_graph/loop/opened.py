@@ -135,7 +135,8 @@ async def _open(
     preset = catalog.preset(settings.preset or pair.preset, found.base.name, found.draft.name)
     judge, policy = catalog.judging(settings, preset, found.base.name, found.draft.name)
     messages = shown(state)["messages"]
-    alone = await render(traced(pair, config), messages, preset, settings, live, found)
+    asked = traced(pair, config)
+    alone = await render(asked, messages, preset, settings, live, found)
     read = None if alone else await read_by_both(pair, live, so_far.steps, preset, settings)
     if alone := read is None:  # nobody else can
         settings = settings.overridden(by={"answer_by": "base"})
@@ -157,7 +158,7 @@ async def _open(
         preset=preset,
         judge=judge,
         policy=policy,
-        pair=traced(pair, config),
+        pair=asked,
         live=live,
         same_tokenizer=same_tokenizer,
         alone=alone,
@@ -178,10 +179,10 @@ async def _open(
         emit=Telling(emit, config, messages, so_far, answers_in_last_step(preset, settings), live),
     )
     if not run.steps and not has_room(run):
-        asked, schema = live.openings["base"].tokens, " (answer_schema)" if settings.answer_schema else ""
+        question, schema = live.openings["base"].tokens, " (answer_schema)" if settings.answer_schema else ""
         raise NoRoom(
             f"answer_budget: {settings.answer_budget} tokens of answer, {len(run.cue)} that ask for it{schema} and a "
-            f"question of {asked} leave no room to reason in contexts of {run.contexts['base']} (base) and "
+            f"question of {question} leave no room to reason in contexts of {run.contexts['base']} (base) and "
             f"{run.contexts['draft']} (draft) tokens; lower answer_budget, shorten the conversation or the schema, or "
             "serve the models with a longer context"
         )

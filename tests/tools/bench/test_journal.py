@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -114,21 +115,27 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path: Path, en
         assert journal.records() == []
 
 
-def test_a_disk_that_is_full_loses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes a part of a record, and then no more; later the record is done again."""
-    path, write, room = tmp_path / "run.jsonl", os.write, 10
+def full_behind(room: int) -> Callable[[int, bytes], int]:
+    """`os.write` on a disk that takes so many bytes once, and then no more."""
+    write = os.write
 
-    def nearly_full(file: int, data: bytes) -> int:
+    def full(file: int, data: bytes) -> int:
         nonlocal room
         if not room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         wrote, room = write(file, data[:room]), 0
         return wrote
 
+    return full
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a part of a record, and then no more; later the record is done again."""
+    path = tmp_path / "run.jsonl"
     with Journal(path, SETTINGS) as journal:
         journal.append({"problem": "first"})
         with monkeypatch.context() as full:
-            full.setattr(os, "write", nearly_full)
+            full.setattr(os, "write", full_behind(10))
             with pytest.raises(SpecReasonError, match=r"out: can't write .*No space left"):
                 journal.append({"problem": "second"})
     with Journal(path, SETTINGS) as journal:
@@ -141,21 +148,12 @@ def test_a_disk_that_is_full_from_the_start_leaves_what_the_same_command_goes_on
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     """Guards the message: a file of half a first line was no run to the next start. So is a kill that came as early."""
-    path, write = tmp_path / "run.jsonl", os.write
-
-    def full(file: int, data: bytes) -> int:
-        nonlocal room
-        if not room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        wrote, room = write(file, data[:room]), 0
-        return wrote
-
-    size = room
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "write", full)
+    path = tmp_path / "run.jsonl"
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", full_behind(room))
         with pytest.raises(SpecReasonError, match=r"No space left.*the same command goes on"):
             Journal(path, SETTINGS)
-    assert path.stat().st_size == size
+    assert path.stat().st_size == room
     for record in ({"problem": "first"}, {"problem": "second"}):
         with Journal(path, SETTINGS) as journal:
             journal.append(record)

@@ -65,12 +65,18 @@ def test_a_file_that_is_none_is_told_by_its_line_and_never_by_a_key(text: str, s
         Keys(tmp_path / "none")
 
 
-def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Alice's key, in a file that is looked at before each use."""
     monkeypatch.setattr(keys, "_LOOK_AGAIN", -1.0)
     file = tmp_path / "keys"
     file.write_text("alice: sk-a\n")
+    return file
+
+
+def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     known = Keys(file)
     (tmp_path / "next").write_text("bob: sk-b\n")
     os.replace(tmp_path / "next", file)
@@ -86,12 +92,9 @@ def test_keys_change_while_it_serves_and_a_broken_file_changes_nothing(
 
 
 def test_a_file_that_may_not_be_read_any_more_is_said_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Guards rotation: rights leave time and size of a file as they were, and the next key would never be seen."""
-    monkeypatch.setattr(keys, "_LOOK_AGAIN", -1.0)
-    file = tmp_path / "keys"
-    file.write_text("alice: sk-a\n")
     known = Keys(file)
     file.chmod(0)
     with monkeypatch.context() as locked:
