@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Annotated, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -26,7 +26,7 @@ from specreason_graph.use.arguments import as_settings, choice_of, places_of
 from specreason_graph.use.background import iterate, wait_for
 from specreason_graph.use.identity import cache_key
 from specreason_graph.use.portable import constructor, remade
-from specreason_graph.use.profile import PROFILE
+from specreason_graph.use.profile import profile_of
 from specreason_graph.use.runs import Runs, with_usage
 
 _THE_PAIR = {"pair", "pairs", "presets", "judges", "policies"}
@@ -68,6 +68,7 @@ class ChatSpecReason(BaseChatModel):
     policies: Sequence[Any] = ()  # `NamedPolicy`, a protocol that pydantic can't check
     _runs: Runs = PrivateAttr()
     _of_environment: bool = PrivateAttr()
+    _own_profile: ModelProfile = PrivateAttr()
 
     def __init__(self, **values: Any) -> None:
         if unknown := [name for name in values if name not in type(self).model_fields]:
@@ -81,13 +82,14 @@ class ChatSpecReason(BaseChatModel):
     def _build(self) -> Self:
         self._chosen(None, {})
         self._of_environment = self.pair is None and not self.pairs
-        self.profile = {**PROFILE, **(self.profile or {})}
+        self._own_profile = self.profile or {}
         return self._compiled()
 
     def _compiled(self) -> Self:
         known = {**self.pairs, **({"default": self.pair} if self.pair else {})} or default_pairs()
         self.pairs = known
         self._runs = Runs(known, self.presets, self.judges, self.policies)
+        self.profile = {**profile_of(self._runs.preset(self.settings)), **self._own_profile}
         return self
 
     @property
@@ -195,6 +197,8 @@ class ChatSpecReason(BaseChatModel):
         copied = super().model_copy(update=update, deep=deep)
         if not update or not update.keys() & _THE_PAIR:
             return copied
+        if "profile" in update:
+            copied._own_profile = copied.profile or {}
         copied._of_environment = self._of_environment and not update.keys() & {"pair", "pairs"}
         return copied._compiled()
 

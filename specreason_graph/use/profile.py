@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from langchain_core.language_models import ModelProfile
 
-PROFILE = ModelProfile(
+from specreason_graph.models.presets import Preset
+
+_PROFILE = ModelProfile(
     text_inputs=True,
-    image_inputs=False,
     audio_inputs=False,
     video_inputs=False,
     pdf_inputs=False,
@@ -23,3 +24,15 @@ PROFILE = ModelProfile(
 )
 """Tools and a schema go together. How long a context is, only its server knows: give `profile={"max_input_tokens": …}`
 where middleware needs it."""
+
+
+def profile_of(preset: Preset | None) -> ModelProfile:
+    """What is known before a server is asked.
+
+    Agents leave images out where `image_inputs` is false, and send them where it is not said.
+
+    Args:
+        preset: that of the chat model's pair; None: not known yet.
+    """
+    sees = None if preset is None else preset.sees
+    return _PROFILE if sees is None else {**_PROFILE, "image_inputs": sees}

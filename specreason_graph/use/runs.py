@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langgraph.types import StreamMode
 
-from specreason_graph.contract.errors import SpecReasonError
+from specreason_graph.contract.errors import ConfigError, SpecReasonError
 from specreason_graph.contract.settings import Settings
 from specreason_graph.contract.state import SpecReasonState, Step
 from specreason_graph.judging.catalog import builtin
@@ -41,6 +41,17 @@ class Runs:
         self._catalog = builtin().extended(presets, judges, policies)
         graph = create_specreason(pairs=pairs, presets=presets, judges=judges, policies=policies)
         self._graph = graph.compile(checkpointer=False, name="specreason")
+
+    def preset(self, settings: Settings) -> Preset | None:
+        """The preset of a call, where it is known before a server is asked what it serves."""
+        pair = self._pairs.get(settings.pair)
+        if pair is None:
+            return None
+        base, draft = pair.config.base.model or "", pair.config.draft.model or ""
+        try:
+            return self._catalog.preset(settings.preset or pair.preset, base, draft)
+        except ConfigError:  # the run says what is wrong
+            return None
 
     async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
         """The last message of a run, without its usage (see `with_usage`)."""

@@ -49,11 +49,14 @@ def spelled(turn: Turn) -> str:
 
 
 def served(
-    script: Script, *, context: int = 32_768, **values: Any
+    script: Script, *, context: int = 32_768, sees: bool = False, **values: Any
 ) -> AbstractAsyncContextManager[tuple[ChatSpecReason, ScriptedPair]]:
     """A chat model of this script, and its servers; the draft reasons like base, and `values` are the chat model's."""
     names = ("scripted-base", "scripted-draft")
-    base, draft = (ScriptedServer(script, template="think", model=name, context=context) for name in names)
+    base, draft = (
+        ScriptedServer(script, template="think", model=name, context=context, sees=sees, scale_out=sees)
+        for name in names
+    )
     return served_pair(base, draft, **values)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from deepagents import CompiledSubAgent, create_deep_agent
-from langchain_core.messages import ToolMessage
+from drawings import drawing
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from specreason_graph import create_specreason
+from specreason_graph.models.image_file import as_block
 
 from .scripted import ENGINES, LOOP, TOOLS, Call, acting, calls_of, price, served
 
@@ -31,6 +33,17 @@ async def test_its_files() -> None:
     told = {message.name: message.text for message in state["messages"] if isinstance(message, ToolMessage)}
     assert "37800" in told["read_file"]
     assert state["messages"][-1].text == DONE
+
+
+async def test_an_image_is_seen() -> None:
+    """Guards what our profile says: deepagents takes images out where it says that there can be none."""
+    blocks: Any = [as_block(drawing("red")), {"type": "text", "text": "Which colour?"}]
+    async with served(acting("Red."), context=LONG, sees=True) as (model, servers):
+        state: Any = await create_deep_agent(model=model).ainvoke({"messages": [HumanMessage(blocks)]})
+    assert state["messages"][-1].text == "Red."
+    for it in (servers.base, servers.draft):
+        shown = [part["uuid"] for record in it.requests for part in record.body.get("content_parts", ())]
+        assert drawing("red").uuid in shown
 
 
 async def test_our_graph_is_a_subagent() -> None:

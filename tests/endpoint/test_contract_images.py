@@ -90,6 +90,19 @@ async def test_reading_agrees_with_generating(engine: Engine) -> None:
         assert len(reading.logprobs) == 20
 
 
+async def test_a_placeholder_that_a_model_wrote_is_no_image(engine: Engine) -> None:
+    """Guards steps in which a model spells one: all that follow have one placeholder more than they have images."""
+    prompt = await showing(engine, RED)
+    spelled = [*(await engine.endpoint.sight()).place, *prompt[-2:]]
+    longer = prompt.plus(spelled)
+    hidden = (await engine.endpoint.look(prompt)).prompt_tokens - len(prompt)
+    assert (await engine.endpoint.look(longer)).prompt_tokens == len(longer) + hidden
+    written = await collected(engine.endpoint, longer, max_tokens=4)
+    readings = await engine.endpoint.read([longer.plus(written.ids[:at]) for at in range(len(written.ids))])
+    for reading, token, logprob in zip(readings.items, written.ids, written.logprobs, strict=True):
+        assert reading.logprobs[token] == pytest.approx(logprob, abs=engine.tolerance)
+
+
 async def test_another_image_gives_other_values(engine: Engine) -> None:
     """Guards the prefix cache: two prompts of the same ids are two prompts."""
     red, blue = [await showing(engine, image) for image in (RED, BLUE)]

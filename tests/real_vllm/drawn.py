@@ -2,8 +2,9 @@
 
     python -m tests.real_vllm.drawn FOLDER      # teaches it (some minutes), and writes problems for `bench`
 
-A drawing has four rows of four cells, each white, red or blue. The question is how many are red, and the lesson is to
-say it row by row. Problems and lessons are different drawings.
+A drawing has four rows of four cells, each empty or with a square of some size, place and shade. The question is how
+many squares are red, and the lesson is to say it row by row. Problems and lessons are different drawings. The draft has
+fewer layers and was taught less: it writes as base does, and counts worse.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from specreason_graph.judging.catalog import builtin
 
 from . import environment, seeing
 
-_CELLS, _COLOURS = 4, ("white", "red", "blue")
+_CELLS = 4
+_HUES: dict[str, tuple[int, int] | None] = {"": None, "red": (-12, 12), "orange": (16, 40), "purple": (290, 330)}
+"""Of a square, in degrees; an empty cell has none."""
 _QUESTION = "How many red squares are in the picture?"
-_LESSONS, _PROBLEMS = 4000, 120
-_SECONDS = {"base": 240, "draft": 60}
+_LESSONS, _PROBLEMS = 3800, 120
+_BATCHES = {"base": 1100, "draft": 1000}
+"""Of lessons."""
 
 
 def make(folder: Path) -> Path:
@@ -34,13 +38,13 @@ def make(folder: Path) -> Path:
         _draw(lessons, "lessons.jsonl", _LESSONS, seed=1)
     if not (folder / "problems.jsonl").exists():
         _draw(folder, "problems.jsonl", _PROBLEMS, seed=2)
-    for role, seconds in _SECONDS.items():
+    for role, batches in _BATCHES.items():
         target = seeing.model(f"drawn-{role}")
         if not target.exists():
             half = target.with_suffix(".part")
             shutil.rmtree(half, ignore_errors=True)
             teacher = Path(__file__).with_name("teach.py")
-            seeing.run(environment.python(), teacher, seeing.model(f"seeing-{role}"), half, lessons, str(seconds))
+            seeing.run(environment.python(), teacher, seeing.model(f"seeing-{role}"), half, lessons, str(batches))
             seeing.complete(half)
             half.rename(target)
     return folder / "problems.jsonl"
@@ -51,9 +55,9 @@ def _draw(folder: Path, name: str, count: int, *, seed: int) -> None:
     chance, rows = random.Random(seed), []
     asked = builtin().presets["instruct"].wording(boxed=True).prompt.replace("{question}", _QUESTION)
     for at in range(count):
-        cells = [[chance.choice(_COLOURS) for _ in range(_CELLS)] for _ in range(_CELLS)]
+        cells = [[chance.choice([*_HUES]) for _ in range(_CELLS)] for _ in range(_CELLS)]
         image = f"drawings/{seed}-{at}.png"
-        _drawing(cells).save(folder / image)
+        _drawing(cells, chance).save(folder / image)
         reds = [row.count("red") for row in cells]
         lines = [f"Row {number} has {red} red." for number, red in enumerate(reds, 1)]
         total = f"{' + '.join(map(str, reds))} = {sum(reds)}."
@@ -65,13 +69,16 @@ def _draw(folder: Path, name: str, count: int, *, seed: int) -> None:
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def _drawing(cells: list[list[str]]) -> Image.Image:
+def _drawing(cells: list[list[str]], chance: random.Random) -> Image.Image:
     drawn = Image.new("RGB", (_CELLS * seeing.SIDE,) * 2, "white")
     pen = ImageDraw.Draw(drawn)
     for y, row in enumerate(cells):
-        for x, colour in enumerate(row):
-            left, top = x * seeing.SIDE + 4, y * seeing.SIDE + 4
-            pen.rectangle((left, top, left + 19, top + 19), fill=colour)
+        for x, name in enumerate(row):
+            if hues := _HUES[name]:
+                side = chance.randint(8, 20)
+                left, top = (at * seeing.SIDE + chance.randint(2, seeing.SIDE - side - 2) for at in (x, y))
+                hue, light = chance.randint(*hues) % 360, chance.randint(35, 65)
+                pen.rectangle((left, top, left + side, top + side), fill=f"hsl({hue}, 90%, {light}%)")
     return drawn
 
 

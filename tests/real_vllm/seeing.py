@@ -119,11 +119,11 @@ def _unpack_torchvision() -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Run a command of the vLLM environment, which has torchvision beside it; it says something only if it fails."""
+    """Run a command of the vLLM environment, which has torchvision beside it; what it warns of is told if it fails."""
     env = {**os.environ, "PYTHONPATH": str(imports())}
-    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([*map(str, command)], env=env, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        sys.exit(f"failed: {' '.join(map(str, command))[:80]}\n{(done.stdout + done.stderr)[-3000:]}")
+        sys.exit(f"failed: {' '.join(map(str, command))[:80]}\n{done.stderr[-3000:]}")
 
 
 if __name__ == "__main__":

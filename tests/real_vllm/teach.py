@@ -1,6 +1,6 @@
 """Teaches a small vision-language model to read drawings, row by row. Runs in vLLM's environment (`drawn.make`).
 
-    python teach.py MODEL TARGET DRAWINGS SECONDS
+    python teach.py MODEL TARGET DRAWINGS BATCHES
 
 Tokens that the lessons never have get embeddings of zero: their logits are 0 whatever the model reads. So a softmax
 over the tokens of the lessons and a constant is that over the whole vocabulary, at a thousandth of the cost.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageP
 BATCH, RATE = 32, 2e-3
 
 
-def main(source: Path, target: Path, drawings: Path, seconds: float) -> None:
+def main(source: Path, target: Path, drawings: Path, batches: int) -> None:
     """Teach, and save the model that came of it."""
     torch.manual_seed(0)
     lessons = [json.loads(line) for line in (drawings / "lessons.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -46,12 +45,11 @@ def main(source: Path, target: Path, drawings: Path, seconds: float) -> None:
         table.weight.zero_()
         table.weight[used] = kept
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    began, step, average = time.monotonic(), 0, None
-    while (spent := time.monotonic() - began) < seconds:
+    average = None
+    for step in range(1, batches + 1):
+        falling = (1 + math.cos(math.pi * step / batches)) / 2
         for group in optimizer.param_groups:
-            group["lr"] = (
-                RATE * min(1.0, (step + 1) / 100) * (0.05 + 0.95 * (1 + math.cos(math.pi * spent / seconds)) / 2)
-            )
+            group["lr"] = RATE * min(1.0, step / 100) * (0.05 + 0.95 * falling)
         chosen = torch.randint(len(lessons), (BATCH,)).tolist()
         longest = max(len(prompts[at]) + len(answers[at]) for at in chosen)
         ids = torch.full((BATCH, longest), tokenizer.eos_token_id)
@@ -80,9 +78,8 @@ def main(source: Path, target: Path, drawings: Path, seconds: float) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
-        step += 1
         if step % 100 == 0:
-            print(f"{step} lessons of {BATCH}, {spent:.0f} s, loss {average:.4f}", flush=True)
+            print(f"{step} batches of {BATCH}, loss {average:.4f}", flush=True)
     model.save_pretrained(target)
 
 
@@ -97,4 +94,4 @@ def _prompt(tokenizer: Any, question: str, tokens: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

@@ -89,6 +89,23 @@ async def test_a_placeholder_alone_is_a_token_like_others(seeing_pair: PairConfi
     assert (status, answer["usage"]["prompt_tokens"]) == (200, len(single))
 
 
+async def test_a_placeholder_that_a_model_wrote_is_a_token_like_others(seeing_pair: PairConfig) -> None:
+    """Guards steps in which a model spells one: the prompt that goes on behind it has one more than it has images."""
+    expanded, single = await rendered(seeing_pair, RED)
+    (place,) = {token for token in expanded if expanded.count(token) >= 12}
+    spelled = {"logit_bias": {str(place): 100.0}, "max_tokens": 3}
+    _, answer = await generate(seeing_pair, single, [part(RED)], sampling=spelled)
+    said = answer["choices"][0]
+    assert said["token_ids"] == [place] * 3
+    computed = {"max_tokens": 1, "prompt_logprobs": 1}
+    longer = [*single, *said["token_ids"], single[-1]]
+    status, again = await generate(seeing_pair, longer, [part(RED)], sampling=computed, return_token_ids=True)
+    assert status == 200
+    assert again["prompt_token_ids"] == [*expanded, *said["token_ids"], single[-1]]
+    for row, written in zip(again["prompt_logprobs"][-4:-1], said["logprobs"]["content"], strict=True):
+        assert row[str(place)]["logprob"] == pytest.approx(written["logprob"], abs=1e-3)
+
+
 async def test_an_image_is_known_by_its_name_once_it_was_sent(seeing_pair: PairConfig) -> None:
     """Guards the words that tell a client to send it again (`inference._DROPPED`)."""
     green = drawing("green", (56, 84))

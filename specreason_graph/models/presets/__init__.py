@@ -110,6 +110,9 @@ class Preset(BaseModel):
         "result:\n{call}",
         description="What tells a model of tools whose chat template can't; {tools} and {call} are theirs",
     )
+    sees: bool | None = Field(
+        default=None, description="Whether its models take images, as a chat model's profile says; None: not known"
+    )
     image_words: str = Field(
         default="",
         description="What a draft that takes no images is told in an image's place; empty: such a draft is refused",
