@@ -26,7 +26,7 @@ _HUES: dict[str, tuple[int, int] | None] = {"": None, "red": (-12, 12), "orange"
 """Of a square, in degrees; an empty cell has none."""
 _QUESTION = "How many red squares are in the picture?"
 _LESSONS, _PROBLEMS = 3800, 120
-_BATCHES = {"base": 1100, "draft": 1000}
+_BATCHES = {"base": 1100, "draft": 800}
 """Of lessons."""
 
 
