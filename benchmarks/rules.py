@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from specreason_graph.contract.errors import SpecReasonError
-from specreason_graph.contract.state import Spot
+from specreason_graph.contract.evidence import Spot
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.features import is_result
 from specreason_graph.judging.rejudge import narrowed

@@ -21,8 +21,9 @@ import typer
 from langchain_core.messages import HumanMessage
 from rules import asked
 
+from specreason_graph.contract.evidence import Spot
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import SpecReasonState, Spot, WrittenStep
+from specreason_graph.contract.state import SpecReasonState, WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.generation.passage import Passage

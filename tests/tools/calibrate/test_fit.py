@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Evidence, Spot
+from specreason_graph.contract.evidence import Evidence, Spot
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import FittedPolicy, Provenance
 from specreason_graph.tools.calibrate.calibration import Calibration, calibrate
