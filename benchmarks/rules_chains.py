@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rules import asked
+from acceptance_rules import asked
 
 from specreason_graph.contract.evidence import Evidence
 from specreason_graph.judging.catalog import builtin

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from acceptance_rules import asked
 from langchain_core.messages import HumanMessage
-from rules import asked
 
 from specreason_graph.contract.evidence import Spot
 from specreason_graph.contract.settings import Settings
