@@ -9,7 +9,7 @@ SCRIPTED := -m "not real_models and not real_vllm"
 # people's programs), or nothing of Python (the launcher's processes, whose ports another suite may take meanwhile).
 MANY := tests/loop/test_many_runs.py::test_a_thousand_questions_at_once
 ALONE := tests/benchmarks tests/durable tests/agents tests/soak tests/tools/calibrate tests/tools/launch \
-	tests/tools/test_doctor.py tests/tools/cli/test_up.py tests/use/studio tests/use/gateway/test_harness.py
+	tests/tools/doctor tests/tools/cli/test_up.py tests/use/studio tests/use/gateway/test_harness.py
 # On a pair of its own, whose models see.
 SEEING := tests/endpoint/test_contract_images.py
 QUICK := $(SCRIPTED) $(ALONE:%=--ignore %) --deselect $(MANY)

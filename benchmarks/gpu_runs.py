@@ -15,7 +15,8 @@ from langchain_core.messages import AnyMessage, HumanMessage
 
 from specreason_graph import Settings, create_specreason
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Evidence, Step
+from specreason_graph.contract.evidence import Evidence
+from specreason_graph.contract.state import Step
 from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.judging.scoring import Decision
 from specreason_graph.loop.report import acceptance

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rules import asked
+from acceptance_rules import asked
 
-from specreason_graph.contract.state import Evidence
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.evidence import agreement
 from specreason_graph.tools.bench.journal import Journal, read_journal

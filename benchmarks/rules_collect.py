@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from acceptance_rules import asked
 from langchain_core.messages import HumanMessage
-from rules import asked
 
+from specreason_graph.contract.evidence import Spot
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import SpecReasonState, Spot, WrittenStep
+from specreason_graph.contract.state import SpecReasonState, WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
 from specreason_graph.generation.passage import Passage

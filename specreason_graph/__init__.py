@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specreason_graph.contract.config import EndpointConfig, PairConfig
     from specreason_graph.contract.errors import ConfigError, EndpointError, SpecReasonError
+    from specreason_graph.contract.evidence import Evidence
     from specreason_graph.contract.settings import Settings
-    from specreason_graph.contract.state import Evidence, SpecReasonState, Step
+    from specreason_graph.contract.state import SpecReasonState, Step
     from specreason_graph.judging.policy import FittedPolicy, FunctionPolicy, load_policy
     from specreason_graph.loop.graph import create_specreason
     from specreason_graph.loop.history import checkpoint_before
@@ -53,7 +54,7 @@ _HOMES = {
     "ConfigError": "contract.errors",
     "EndpointConfig": "contract.config",
     "EndpointError": "contract.errors",
-    "Evidence": "contract.state",
+    "Evidence": "contract.evidence",
     "FittedPolicy": "judging.policy",
     "FunctionPolicy": "judging.policy",
     "Judge": "models.presets",

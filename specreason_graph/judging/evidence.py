@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise, takewhile
 from typing import NamedTuple
 
-from specreason_graph.contract.state import Evidence, Spot, WrittenStep
+from specreason_graph.contract.evidence import Evidence, Spot
+from specreason_graph.contract.state import WrittenStep
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Encoded, Endpoint, Reading, Readings, Usage
 from specreason_graph.generation.ledger import encode_step

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import log
 from statistics import fmean
 
-from specreason_graph.contract.state import Evidence, Spot
+from specreason_graph.contract.evidence import Evidence, Spot
 from specreason_graph.judging.scoring import label_score, likelihood_score
 
 _FLOOR = -20.0  # log-probability; below it a token is just as unlikely

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.contract.small_files import small_text
-from specreason_graph.contract.state import Evidence, Step
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.features import features
 from specreason_graph.judging.scoring import Decision, decide_by_labels, decide_by_likelihood
 from specreason_graph.models.presets import Judge

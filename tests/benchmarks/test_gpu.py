@@ -21,7 +21,7 @@ from rich.console import Console
 from tools.launch.processes import Processes
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Evidence
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.tools.launch import LaunchPlan
 from specreason_graph.tools.launch.command import commands
 

@@ -1,82 +1,32 @@
-"""Look-ahead and hedge: faster, with the same transcript, and nothing left running whatever happens to the run."""
+"""Look-ahead and hedge: faster, with the same transcript, within their bounds, and gone when they are dropped."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import random
-import sys
 import weakref
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Solve
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from specreason_graph import Pair, Settings, create_specreason
-from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.protocol import Sampling
-from specreason_graph.generation import live
 from specreason_graph.generation.bill import no_usage
-from specreason_graph.generation.live import TICK, TICKS
 from specreason_graph.generation.passage import Bounds
 from specreason_graph.generation.stream import Stream, Wanted
-from specreason_graph.testing import Fault, Pace, Script, ScriptedPair, ScriptedServer, scripted_pair
+from specreason_graph.testing import Pace, Script, scripted_pair
 
-STEPS = [f"Step {n} says that {n} and {n} is {2 * n}." for n in range(1, 9)]
-SCORES = [9, 2, 9, 9, 2, 2, 9, 9]
-WRONG = [f"Step {n} says that {n} and {n} is {2 * n + 1}." for n in range(1, 9)]
-QUESTION: Any = {"messages": [("user", "How much is it?")]}
-SECONDS = TICK * (TICKS + 1)
+from .paced import BASE, DRAFT, QUESTION, SCORES, STEPS, base, config, draft, nothing_runs, paced, server
+
 MODES: dict[str, Any] = {
     "in turn": {"look_ahead": False, "hedge": False},
     "look-ahead": {"look_ahead": True, "hedge": False},
     "hedge": {"look_ahead": False, "hedge": True},
     "both": {"look_ahead": True, "hedge": True},
 }
-BASE = Pace(ttft=0.002, seconds_per_token=0.004)
-DRAFT = Pace(ttft=0.002, seconds_per_token=0.001)
-
-
-def drafted() -> list[str]:
-    return [right if score > 6 else wrong for right, wrong, score in zip(STEPS, WRONG, SCORES, strict=True)]
-
-
-def server(script: Script, **options: Any) -> ScriptedServer:
-    return ScriptedServer(script, template="think", **options)
-
-
-def base(**options: Any) -> ScriptedServer:
-    return server(Script(STEPS, answer="72", scores=SCORES), **options)
-
-
-def draft(**options: Any) -> ScriptedServer:
-    return server(Script(drafted(), answer="72"), **options)
-
-
-@asynccontextmanager
-async def paced(**base_options: Any) -> AsyncIterator[tuple[ScriptedPair, Pair]]:
-    async with (
-        scripted_pair(base(pace=BASE, **base_options), draft(pace=DRAFT)) as servers,
-        Pair(servers.config) as pair,
-    ):
-        yield servers, pair
-
-
-def config(thread: str = "t") -> Any:
-    return {"configurable": {"thread_id": thread}, "recursion_limit": 200}
-
-
-async def nothing_runs(servers: ScriptedPair) -> None:
-    async with asyncio.timeout(30):
-        await servers.base.idle()
-        await servers.draft.idle()
 
 
 @pytest.mark.parametrize("pace", [None, BASE], ids=["at once", "paced"])
@@ -226,123 +176,6 @@ async def test_a_stream_that_was_cut_leaves_nothing_to_the_garbage_collector() -
             assert freed() is None
         finally:
             gc.enable()
-
-
-async def test_cancels_at_random_moments_leave_nothing_running() -> None:
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile()
-        chance = random.Random(0)
-        for _ in range(30):
-            run = asyncio.create_task(graph.ainvoke(QUESTION, config()))
-            await asyncio.sleep(chance.uniform(0.005, 0.4))
-            run.cancel()
-            await asyncio.wait({run})
-            await nothing_runs(servers)
-        assert (await graph.ainvoke(QUESTION, config()))["specreason_answer"] == "72"
-
-
-async def test_an_abandoned_stream_stops_when_its_lease_ends() -> None:
-    """A consumer that just goes away: between two nodes nobody is told."""
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
-        async for update in graph.astream(QUESTION, config(), stream_mode="updates"):
-            if "judge" in update:
-                break
-        await nothing_runs(servers)
-        state = await graph.ainvoke(None, config())
-        assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
-
-
-async def test_an_interrupted_run_goes_on_from_the_ledger_when_its_streams_are_gone() -> None:
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["judge"])
-        state = await graph.ainvoke(QUESTION, config())
-        while not state.get("specreason_done"):
-            await asyncio.sleep(0 if len(state["specreason_steps"]) % 2 else SECONDS * 1.2)
-            state = await graph.ainvoke(None, config())
-        assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
-        await nothing_runs(servers)
-
-
-async def test_a_fork_in_mid_hedge_takes_nothing_from_the_other_run() -> None:
-    """Both go on from one checkpoint: one may take its streams over, the other writes anew."""
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver(), interrupt_before=["judge"])
-        await graph.ainvoke(QUESTION, config())
-        graph.interrupt_before_nodes = []
-        forks = [await graph.aupdate_state(config(), {}) for _ in range(2)]
-        ends = await asyncio.gather(
-            *(graph.ainvoke(None, {**config(), **fork, "recursion_limit": 200}) for fork in forks)
-        )
-        for state in ends:
-            assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
-        await nothing_runs(servers)
-
-
-async def test_a_judge_that_fails_stops_draft_and_hedge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once: a lease would end only after the test's patience."""
-    monkeypatch.setattr(live, "TICK", 60.0)
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile()
-
-        async def until_judged() -> None:
-            async for event in graph.astream(QUESTION, config(), stream_mode="custom"):
-                if event["event"] == "step_accepted":
-                    servers.base.fail(Fault("status", status=500), times=None)
-
-        with pytest.raises(EndpointFailed):
-            await until_judged()
-        await nothing_runs(servers)
-
-
-async def test_a_broken_hedge_costs_nothing_until_it_is_needed() -> None:
-    """Base's streams break, its verdicts come: accepted steps are kept, and a reject shows the error."""
-    async with paced() as (servers, pair):
-        graph = create_specreason(pair=pair).compile(checkpointer=InMemorySaver())
-        servers.base.fail(Fault("close", after=1), times=None)
-        with pytest.raises(Exception, match="base endpoint"):
-            await graph.ainvoke(QUESTION, config())
-        kept = (await graph.aget_state(config())).values["specreason_steps"]
-        assert [step["text"].strip() for step in kept] == STEPS[:1]
-
-
-WORKER = """
-import asyncio, sys
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from specreason_graph import Pair, PairConfig, create_specreason
-
-async def main():
-    config = {"configurable": {"thread_id": "t"}, "recursion_limit": 200}
-    pair = Pair(PairConfig.model_validate_json(sys.argv[1]))
-    async with pair, AsyncSqliteSaver.from_conn_string(sys.argv[2]) as saver:
-        graph = create_specreason(pair=pair).compile(checkpointer=saver)
-        async for _ in graph.astream({"messages": [("user", "How much is it?")]}, config, durability="sync"):
-            print("node", flush=True)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("nodes", [2, 5, 9])
-async def test_a_killed_process_leaves_nothing_running_and_its_run_goes_on(nodes: int, tmp_path: Path) -> None:
-    """kill -9 in mid-hedge: the servers see closed connections, and another process has the ledger."""
-    path = str(tmp_path / "run.sqlite")
-    async with paced() as (servers, pair):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, servers.config.model_dump_json(), path, stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        for _ in range(nodes):
-            assert await process.stdout.readline() == b"node\n"
-        process.kill()
-        await process.wait()
-        await nothing_runs(servers)
-        async with AsyncSqliteSaver.from_conn_string(path) as saver:
-            graph = create_specreason(pair=pair).compile(checkpointer=saver)
-            kept = len((await graph.aget_state(config())).values["specreason_steps"])
-            state = await graph.ainvoke(None, config())
-        assert 0 < kept < len(STEPS)
-        assert [step["text"].strip() for step in state["specreason_steps"]] == STEPS
 
 
 @pytest.mark.parametrize("tokens_per_event", [1, 40])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specreason_graph.contract.state import Evidence, Spot
+from specreason_graph.contract.evidence import Evidence, Spot
 from specreason_graph.judging.features import WITHOUT_BASE, features
 
 LABELS = tuple("0123456789")

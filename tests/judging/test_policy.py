@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.evidence import Evidence, Spot
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import Evidence, Spot
 from specreason_graph.judging.catalog import Catalog, builtin
 from specreason_graph.judging.policy import (
     FittedPolicy,

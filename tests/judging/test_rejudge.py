@@ -11,8 +11,9 @@ from langchain_core.messages import HumanMessage
 
 from specreason_graph import Pair, create_specreason
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import Evidence, Step
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import FittedPolicy, FunctionPolicy, Policy, Provenance, ScoreThreshold, Weight
 from specreason_graph.judging.rejudge import decided_again, rejudge

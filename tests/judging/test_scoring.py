@@ -4,7 +4,7 @@ from math import log
 
 import pytest
 
-from specreason_graph.contract.state import Spot
+from specreason_graph.contract.evidence import Spot
 from specreason_graph.endpoint.protocol import Reading
 from specreason_graph.judging.scoring import (
     base_logprob,

@@ -13,7 +13,7 @@ from specreason_graph import Pair, Settings, create_specreason
 from specreason_graph.models.tool_format import builtin_formats
 from specreason_graph.testing import Script, scripted_pair
 
-from .test_calls import QUESTION, STEPS, TOOLS, called, preset, reply_of
+from .calling import QUESTION, STEPS, TOOLS, called, preset, reply_of
 
 FORMATS = ["hermes", "qwen3-coder", "deepseek"]
 

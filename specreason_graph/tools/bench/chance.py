@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from specreason_graph.contract.errors import ConfigError
-from specreason_graph.contract.state import Evidence, Step
+from specreason_graph.contract.evidence import Evidence
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.scoring import Decision
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.presets import Judge

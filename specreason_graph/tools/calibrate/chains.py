@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import TypedDict
 
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.contract.settings import Settings
-from specreason_graph.contract.state import Evidence, SpecReasonState, WrittenStep
+from specreason_graph.contract.state import SpecReasonState, WrittenStep
 from specreason_graph.endpoint.ids import size
 from specreason_graph.generation.passage import Bounds, Passage, collect
 from specreason_graph.judging.catalog import SCORE_THRESHOLD, Catalog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from specreason_graph.contract.state import Evidence
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.judging.features import features
 from specreason_graph.models.presets import Judge
 from specreason_graph.tools.calibrate.chains import Chain, LabelledStep

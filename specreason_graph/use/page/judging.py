@@ -11,8 +11,8 @@ from typing import Literal, cast, get_args
 
 from pydantic import BaseModel, Field
 
+from specreason_graph.contract.evidence import Evidence
 from specreason_graph.contract.settings import ScoreMethod
-from specreason_graph.contract.state import Evidence
 from specreason_graph.judging.catalog import SCORE_THRESHOLD
 from specreason_graph.judging.features import features
 from specreason_graph.judging.scoring import likelihood_score

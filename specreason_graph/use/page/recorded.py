@@ -23,7 +23,7 @@ class _Read(BaseModel):
 
 
 class RecordedSpot(_Read):
-    """See `contract.state.Spot`."""
+    """See `contract.evidence.Spot`."""
 
     text: str
     place: Count = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,10 @@ async def test_samples_are_places_and_more_than_there_are_is_no_queue_s_fault() 
             assert (reply.status_code, reply.json()["error"]["param"]) == (400, "n")
             assert f"n: {n} is above this gateway's ceiling of {most}" in reply.json()["error"]["message"]
         assert len((await http.post("/v1/chat/completions", json=asking(n=2))).json()["choices"]) == 2
+
+
+def test_the_ceilings_in_the_docs_are_ceilings(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    [shown] = re.findall(r"```toml\n(\[every.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "ceilings.toml").write_text(shown)
+    assert Ceilings.of_file(tmp_path / "ceilings.toml").of("batch", Settings()).n == 8

@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
 from serving import Held
 
-from specreason_graph import ConfigError, EndpointConfig, PairConfig, Settings
+from specreason_graph import ConfigError
 from specreason_graph.contract.errors import (
     ContextOverflow,
     EndpointBusy,
@@ -26,8 +21,7 @@ from specreason_graph.contract.errors import (
     EndpointTimeout,
     EndpointUnreachable,
 )
-from specreason_graph.testing import Fault, scripted_pair
-from specreason_graph.use.gateway import Ceilings, Keys, opened, readiness
+from specreason_graph.testing import Fault
 from specreason_graph.use.gateway.log import JsonLines
 from specreason_graph.use.gateway.refusal import refusal
 
@@ -225,26 +219,6 @@ async def test_metrics_are_prometheus_own_and_need_a_key_unless_they_are_opened(
         assert (await http.get("/metrics", headers={"Authorization": ""})).status_code == 200
 
 
-async def test_ready_is_not_health(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards balancers: what lives but can't answer gets no requests."""
-    monkeypatch.setattr(readiness, "_FRESH", 0.0)
-    async with served() as it, it.http as http:
-        nobody = {"Authorization": ""}
-        ready = await http.get("/ready", headers=nobody)
-        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "base": "up", "draft": "up"})
-        it.servers.draft.fail(Fault("status", status=500, message="secret"), path="/tokenize")
-        ready = await http.get("/ready", headers=nobody)
-        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "base": "up", "draft": "down"})
-        it.servers.base.fail(Fault("status", status=500, message="secret"), path="/tokenize")
-        ready = await http.get("/ready", headers=nobody)
-        assert (ready.status_code, ready.json()) == (503, {"status": "not ready", "base": "down", "draft": "up"})
-        assert (await http.get("/health", headers=nobody)).status_code == 200
-        assert (await http.get("/ready", headers=nobody)).status_code == 200
-        await it.gateway.jobs.stop()
-        ready = await http.get("/ready", headers=nobody)
-        assert (ready.status_code, ready.json()["status"]) == (503, "stopping")
-
-
 async def test_a_gateway_without_its_draft_answers_by_base_alone(caplog: pytest.LogCaptureFixture) -> None:
     """A draft that is gone takes speed, and no answer; the log says so, and the client's metadata."""
     async with served() as it, it.http as http:
@@ -257,65 +231,6 @@ async def test_a_gateway_without_its_draft_answers_by_base_alone(caplog: pytest.
     assert 'specreason_steps_total{gate="base",source="base"}' in metrics
     [line] = lines(caplog, "request")
     assert (line["outcome"], line["judged"]) == ("ok", 0)
-
-
-async def test_readiness_is_asked_for_once_by_all_who_want_to_know() -> None:
-    async with served() as it, it.http as http:
-        before = len(it.servers.base.requests)
-        replies = await asyncio.gather(*(http.get("/ready") for _ in range(20)))
-        assert {reply.status_code for reply in replies} == {200}
-        assert len(it.servers.base.requests) == before + 1
-
-
-async def test_a_request_is_a_span_with_an_event_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", lambda name: provider.get_tracer(name))
-    async with served() as it, it.http as http:
-        parent = f"00-{'a' * 32}-{'b' * 16}-01"
-        await http.post("/v1/chat/completions", json=asking(), headers={"traceparent": parent})
-        it.servers.base.fail(Fault("status", status=500), times=None)
-        await http.post("/v1/chat/completions", json=asking())
-        await until(lambda: len(exporter.get_finished_spans()) == 2)
-    good, bad = exporter.get_finished_spans()
-    assert good.context is not None
-    assert good.context.trace_id == int("a" * 32, 16)
-    assert [event.name for event in good.events] == ["step"] * 3
-    assert [(event.attributes or {})["specreason.accepted"] for event in good.events] == [True, False, True]
-    attributes = good.attributes or {}
-    assert (attributes["specreason.key"], attributes["specreason.outcome"]) == ("tester", "ok")
-    assert attributes["specreason.base.completion_tokens"]
-    assert (good.status.is_ok, bad.status.is_ok) == (True, False)
-    assert "cows" not in good.to_json() + bad.to_json()
-
-
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"preset": "nope"}, "preset: there is no 'nope'"),
-        ({"judge": "nope"}, "judge: there is no 'nope'"),
-        ({"policy": "nope"}, "policy: there is no 'nope'"),
-        ({"judge": "likelihood", "threshold": 5}, "threshold: 5 is outside"),
-        ({"answer_budget": 10**6}, "answer_budget: 1000000 tokens"),
-    ],
-)
-async def test_settings_that_can_not_work_fail_the_start(settings: dict[str, Any], says: str) -> None:
-    """Guards clients, who got the blame for each of these with a 400."""
-    with pytest.raises(ConfigError, match=says):
-        async with served(settings=Settings(**settings)):
-            pass
-
-
-async def test_a_second_pair_that_can_not_work_is_named_and_one_that_is_down_is_passed_over() -> None:
-    nobody = EndpointConfig(base_url="http://127.0.0.1:9")
-    async with scripted_pair(BASE, DRAFT, template="think") as servers:
-        keys = Keys({"tester": SecretStr(KEY)})
-        configs = {"default": servers.config, "other": servers.config.model_copy(update={"preset": "nope"})}
-        with pytest.raises(ConfigError, match=r"preset: .*'nope'.* \(pair 'other'\)$"):
-            async with opened(configs, keys=keys):
-                pass
-        async with opened({"default": servers.config, "down": PairConfig(base=nobody, draft=nobody)}, keys=keys) as it:
-            assert [card["id"] for card in await it.cards()] == ["specreason"]
 
 
 async def test_the_dashboard_and_the_page_name_metrics_that_are_there() -> None:
@@ -343,10 +258,3 @@ async def test_a_request_s_line_in_the_docs_has_the_fields_of_a_real_one(caplog:
         await until(lambda: lines(caplog))
     [line] = lines(caplog)
     assert line.keys() == json.loads(shown).keys()
-
-
-def test_the_ceilings_in_the_docs_are_ceilings(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
-    [shown] = re.findall(r"```toml\n(\[every.*?)```", page, flags=re.DOTALL)
-    (tmp_path / "ceilings.toml").write_text(shown)
-    assert Ceilings.of_file(tmp_path / "ceilings.toml").of("batch", Settings()).n == 8

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from playwright.sync_api import Browser
 
-from specreason_graph.contract.state import Evidence, Spot, Step
+from specreason_graph.contract.evidence import Evidence, Spot
+from specreason_graph.contract.state import Step
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import Policy, ScoreThreshold, as_json
 from specreason_graph.judging.scoring import Decision

@@ -1,0 +1,1 @@
+"""Tests of the launcher, with a stand-in for vLLM."""
