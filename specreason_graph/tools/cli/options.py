@@ -79,8 +79,17 @@ def _optional(annotation: Any) -> Any:
     return annotation if annotation is None or type(None) in getattr(annotation, "__args__", ()) else annotation | None
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether somebody said an option, and it is not its default that is seen."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def some_settings(*names: str) -> Callable[[Callable[..., _Result]], Callable[..., _Result]]:
-    """Replace a command's `settings` parameter by one option for each of these fields of `Settings`."""
+    """Replace a command's `settings` parameter by one option for each of these fields of `Settings`.
+
+    What is not given is not set, though its default is shown: a command may have another one in its place.
+    """
     options = [
         inspect.Parameter(
             name,
@@ -97,12 +106,13 @@ def some_settings(*names: str) -> Callable[[Callable[..., _Result]], Callable[..
 
     def decorate(command: Callable[..., _Result]) -> Callable[..., _Result]:
         @functools.wraps(command)
-        def parsed(**values: Any) -> _Result:
+        def parsed(context: typer.Context, **values: Any) -> _Result:
             chosen = {p.name: values.pop(p.name) for p in options}
-            settings = checked(Settings, {name: value for name, value in chosen.items() if value is not None})
-            return command(**values, settings=settings)
+            given = {name: value for name, value in chosen.items() if _is_given(context, name)}
+            return command(**values, settings=checked(Settings, given))
 
-        return _taking(parsed, command, instead_of="settings", options=options)
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        return _taking(parsed, command, instead_of="settings", options=[context, *options])
 
     return decorate
 

@@ -144,3 +144,14 @@ def test_rejudging_goes_by_the_judge_as_it_was(
     done = specreason("rejudge", str(run))
     assert (done.status, "does not say how its judges were made" in done.err) == (2, True), done.err
     assert specreason("rejudge", str(run), "--judge", "likelihood").status == 0
+
+
+@pytest.mark.parametrize(("said", "gate"), [([], "always"), (["--gate", "auto"], "auto")])
+def test_drafts_are_made_at_any_load_unless_a_gate_is_asked_for(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path, said: list[str], gate: str
+) -> None:
+    """Guards acceptance rates: a gate that has base write alone would be counted as the judge's work."""
+    run = tmp_path / "run.jsonl"
+    command = ["bench", "--problems", str(problems), "--limit", "1", "--arm", "ours", "--out", str(run), *said]
+    specreason(*command, *at(servers, "instruct"))
+    assert json.loads(run.read_text().splitlines()[0])["settings"]["settings"]["gate"] == gate
