@@ -68,7 +68,11 @@ def main(
     check_arms(arm, ARMS)
     tasks = load_tasks(limit)
     settings = Settings(
-        reasoning_budget=reasoning_budget, step_tokens=reasoning_budget, answer_budget=answer_budget, temperature=0
+        reasoning_budget=reasoning_budget,
+        step_tokens=reasoning_budget,
+        answer_budget=answer_budget,
+        temperature=0,
+        gate="always",
     )
     with serve() as config, stoppable(out) as leave:
         asyncio.run(measured(config, settings, tasks, arm, out))

@@ -119,6 +119,7 @@ async def _run(stage: Stage, cell: Runs, seed: int) -> _Ran:
         temperature=TEMPERATURE,
         top_p=TOP_P,
         seed=seed,
+        gate="always",  # else a slow cell would be measured without its drafts
         **MODES[cell.mode],
     )
     graph = create_specreason(
