@@ -1,6 +1,6 @@
 """A vision-language pair that was taught: base reads drawings better than the draft does.
 
-    python -m tests.real_vllm.drawn FOLDER      # teaches it (some minutes), and writes problems for `bench`
+    python -m tests.real_vllm.drawn FOLDER      # teaches it (some 15 minutes), and says how to measure it
 
 A drawing has four rows of four cells, each empty or with a square of some size, place and shade. The question is how
 many squares are red, and the lesson is to say it row by row. Problems and lessons are different drawings. The draft has
@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from specreason_graph.judging.catalog import builtin
 
 from . import environment, seeing
+from .servers import plan
 
 _CELLS = 4
 _HUES: dict[str, tuple[int, int] | None] = {"": None, "red": (-12, 12), "orange": (16, 40), "purple": (290, 330)}
@@ -82,5 +83,22 @@ def _drawing(cells: list[list[str]], chance: random.Random) -> Image.Image:
     return drawn
 
 
+def _commands(folder: Path, problems: Path) -> str:
+    """What serves the pair, and what measures it."""
+    args = ["--dtype", "float32", "--enable-scale-out"]
+    named = folder / "pair.toml"
+    named.write_text(
+        plan("drawn-base", "drawn-draft", base_args=args, draft_args=args, max_model_len=seeing.CONTEXT),
+        encoding="utf-8",
+    )
+    return (
+        f"PYTHONPATH={seeing.imports()} specreason up {named} --env-file {folder / 'env'} &\n"
+        f"set -a; . {folder / 'env'}; set +a\n"
+        f"specreason bench --problems {problems} --preset instruct --judge likelihood --temperature 0 \\\n"
+        "  --reasoning-budget 160 --answer-budget 24 --step-tokens 32 --concurrency 4 \\\n"
+        f"  --arm base --arm draft --arm paper --arm ours --arm random@0.5 --out {folder / 'bench.jsonl'}"
+    )
+
+
 if __name__ == "__main__":
-    print(f"problems: {make(Path(sys.argv[1]))}")
+    print(_commands(Path(sys.argv[1]), make(Path(sys.argv[1]))))

@@ -119,7 +119,15 @@ def test_a_known_pair_fits_its_cards_says_so_and_finds_its_preset(name: str) -> 
     assert "computed" in plan.source
     assert 0.85 < sum(share or 0.0 for share in plan.gpu_memory) < 0.96
     preset = builtin().preset(plan.preset, plan.base, plan.draft).name
-    assert preset == ("qwen3" if name.startswith("qwen3-") else name)
+    families = {"qwen3-vl-": "qwen3-vl-thinking", "qwen3-": "qwen3"}
+    assert preset == next((found for begins, found in families.items() if name.startswith(begins)), name)
+
+
+@pytest.mark.parametrize("name", known_pairs())
+def test_a_known_pair_that_sees_is_served_so_that_it_can(name: str) -> None:
+    plan = load_plan(name)
+    sees = builtin().preset(plan.preset, plan.base, plan.draft).sees
+    assert all(("--enable-scale-out" in args) is sees for args in (plan.base_args, plan.draft_args))
 
 
 def test_a_known_pairs_shares_are_of_a_card_that_both_use() -> None:
