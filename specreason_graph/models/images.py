@@ -110,12 +110,15 @@ def holds_images(messages: Sequence[BaseMessage]) -> bool:
     return any(is_image(block) for message in messages for block in _blocks(message))
 
 
-async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> tuple[list[AnyMessage], Images]:
+async def taken_out(
+    messages: Sequence[AnyMessage], allowed: Sequence[str], known: dict[str, bytes]
+) -> tuple[list[AnyMessage], Images]:
     """The conversation as text, with a word in each image's place, and the images.
 
     Args:
         messages: the conversation.
         allowed: how the addresses begin that images may be fetched from.
+        known: what was fetched before, by its address; what is fetched now is added.
 
     Raises:
         ConfigError: one is no image that can be shown.
@@ -126,7 +129,8 @@ async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> t
     async def told(block: Any) -> Any:
         if not is_image(block):
             return block
-        found.append(await asyncio.to_thread(image, await _data(block, allowed)))  # a broken file may take a while
+        data = await _data(block, allowed, known)
+        found.append(await asyncio.to_thread(image, data))  # a broken file may take a while
         if len(found) > _MOST or sum(len(one.data) for one in found) > _MOST_BYTES:
             raise ConfigError(
                 f"messages: their images are more than {_MOST}, or than {_MOST_BYTES} bytes together; send fewer"
@@ -145,7 +149,7 @@ def _blocks(message: BaseMessage) -> Sequence[Any]:
     return () if isinstance(message, AIMessage) or isinstance(message.content, str) else message.content
 
 
-async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
+async def _data(block: dict[str, Any], allowed: Sequence[str], known: dict[str, bytes]) -> bytes:
     block = {name: value for name, value in block.items() if value is not None}
     if (url := block.get("image_url")) is not None:  # OpenAI's shapes have a text here, or an object
         block = {"type": "image_url", "image_url": {"url": url.get("url") if isinstance(url, dict) else url}}
@@ -158,7 +162,9 @@ async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
                 raise ConfigError("messages: an image's data URL is not base64; write it as data:image/png;base64,…")
             return _decoded(data)
         case {"type": "image", "url": str(url)}:
-            return await fetched(allowed, url)
+            if url not in known:
+                known[url] = await fetched(allowed, url)
+            return known[url]
         case {"file_id": str()}:
             raise ConfigError(
                 "messages: an image is named by a file id, and the files of other providers can't be read here; send "
