@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -201,3 +202,16 @@ async def test_images_of_all_who_speak_are_put_away_in_mid_run_and_are_back_in_t
         state = await graph.ainvoke(None, thread)
     assert red["base64"] not in repr(paused["messages"])
     assert [message.content for message in state["messages"][:-1]] == [message.content for message in said]
+
+
+async def test_values_that_are_streamed_hold_no_bytes_until_the_end() -> None:
+    """Guards browsers and `/runs`: a run has hundreds of nodes, and LangGraph's server sends its values behind each."""
+    said, reference = shown(RED, id="q"), "specreason:"
+    async with pair_of(server("base"), server("draft")) as (_, pair):
+        graph = create_specreason(pair=pair).compile()
+        values = [repr(state) async for state in graph.astream({"messages": [said]}, stream_mode="values")]
+    asked, *between, end = values
+    data = base64.b64encode(RED).decode()
+    assert all(reference in told and data not in told for told in between)
+    assert (asked.count(data), end.count(data)) == (1, 1)
+    assert reference not in end
