@@ -14,7 +14,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
@@ -29,6 +29,8 @@ from specreason_graph.models.quoting import Quotes
 
 OURS = "specreason:"
 """What a reference begins with that stands in for an image's bytes."""
+
+_Message = TypeVar("_Message", bound=BaseMessage)
 
 _KINDS = ("image", "image_url", "input_image")
 _LONGEST_NAME = 256
@@ -97,7 +99,7 @@ def named(block: Any) -> Any:
     return {"type": "image", "file_id": OURS + hashlib.sha256(spelled.encode()).hexdigest()}
 
 
-def changed_blocks(message: AnyMessage, change: Callable[[Any], Any]) -> AnyMessage:
+def changed_blocks(message: _Message, change: Callable[[Any], Any]) -> _Message:
     """A message whose blocks are changed, the same one where none is."""
     blocks: Sequence[Any] = () if isinstance(message.content, str) else message.content
     new = [change(block) for block in blocks]

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput, Mo
 from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -28,6 +29,7 @@ from specreason_graph.use.identity import cache_key
 from specreason_graph.use.portable import constructor, remade
 from specreason_graph.use.profile import profile_of
 from specreason_graph.use.runs import Runs, with_usage
+from specreason_graph.use.traceable import traceable
 
 _THE_PAIR = {"pair", "pairs", "presets", "judges", "policies"}
 
@@ -221,6 +223,9 @@ class ChatSpecReason(BaseChatModel):
         settings = self._chosen(stop, kwargs)
         own = {"presets": self.presets, "judges": self.judges, "policies": self.policies}
         return cache_key(settings, self.pairs.get(settings.pair), own)
+
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        return traceable(super()._convert_input(model_input))
 
     def _generate(
         self,
