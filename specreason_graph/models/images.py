@@ -76,7 +76,12 @@ NO_IMAGES = Images()
 
 def is_image(block: object) -> bool:
     """Whether a message's block is an image, in LangChain's shape or a provider's."""
-    return isinstance(block, dict) and block.get("type") in _KINDS
+    match block:
+        case {"type": kind}:
+            return kind in _KINDS
+        case {"image": {"source": _}, **more}:  # Bedrock's, which says what it is by its only name
+            return not more
+    return False
 
 
 def holds_bytes(block: object) -> bool:
