@@ -63,6 +63,7 @@ class Arms:
         given, right = graded(problem, text)
         return Outcome(
             problem=problem.id,
+            mark=problem.mark,
             arm=arm,
             sample=sample,
             expected=problem.answer,
