@@ -172,6 +172,11 @@ async def _data(block: dict[str, Any], allowed: Sequence[str], known: dict[str, 
             if url not in known:
                 known[url] = await fetched(allowed, url)
             return known[url]
+        case {"file_id": str(name)} if name.startswith(OURS):
+            raise ConfigError(
+                "messages: an image was put away by a run that has not ended; resume that run, or take the image from "
+                "its thread's specreason_images"
+            )
         case {"file_id": str()}:
             raise ConfigError(
                 "messages: an image is named by a file id, and the files of other providers can't be read here; send "

@@ -66,6 +66,7 @@ async def test_images_of_all_who_show_some_are_taken_in_order() -> None:
     ("block", "says"),
     [
         ({"type": "image", "file_id": "file-1"}, "file id"),
+        ({"type": "image", "file_id": f"specreason:{'0' * 64}"}, "a run that has not ended; resume that run"),
         ({"type": "image", "url": "https://example.com/a.png"}, "image_urls"),
         ({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}, "image_urls"),
         ({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "image_urls"),
