@@ -77,7 +77,11 @@ async def render(
     if live.rendered_for == rendered_for:
         return found.alone
 
-    text, images = await seen(pair, messages, live.fetched)
+    try:
+        text, images = await seen(pair, messages, live.fetched)
+    except ConfigError:
+        live.fetched.clear()  # what is no image now may be one when the run is resumed
+        raise
     known = live.openings.get("base")  # of an earlier node, whose draft was gone
 
     async def rendered(role: Role) -> None:

@@ -163,6 +163,9 @@ async def test_an_image_by_address_has_to_be_the_same_one_on_resume(site: tuple[
             there[0] = BLUE
             with pytest.raises(ConfigError, match="began on other prompts"):
                 await resumed.ainvoke(None, thread)
+            there[0] = b"<html>"
+            with pytest.raises(ConfigError, match="no PNG"):
+                await resumed.ainvoke(None, thread)
             there[0] = RED
             state = await resumed.ainvoke(None, thread)
     assert state["messages"][-1].text == "12"
