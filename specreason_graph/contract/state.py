@@ -200,7 +200,7 @@ class SpecReasonInput(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-class SpecReasonState(SpecReasonInput, total=False):
+class SpecReasonOutput(SpecReasonInput, total=False):
     """Everything else is prefixed, so that a parent graph's own `steps` or `answer` is left alone."""
 
     specreason_run: RunId
@@ -218,10 +218,15 @@ class SpecReasonState(SpecReasonInput, total=False):
     """Active seconds so far, against the deadline."""
     specreason_edit: Edit | None
     """Set from outside, at a checkpoint: what `draft_step` changes before it goes on."""
-    specreason_images: Annotated[dict[str, Any], DeltaChannel(keep_images, snapshot_frequency=1000)]
-    """Blocks of the thread's messages that hold an image's bytes, by the reference that stands in for them."""
     specreason_lease: str | None
     """Under which the next node finds what this process holds of the run; a cache, the steps are the truth."""
+
+
+class SpecReasonState(SpecReasonOutput, total=False):
+    """What a thread holds; whoever streams a run's values is not sent the images' bytes with each node."""
+
+    specreason_images: Annotated[dict[str, Any], DeltaChannel(keep_images, snapshot_frequency=1000)]
+    """Blocks of the thread's messages that hold an image's bytes, by the reference that stands in for them."""
 
 
 Update = dict[str, Any]

@@ -36,8 +36,11 @@ _OVERFLOW = re.compile(
 _SCHEME = re.compile(r"(basic|bearer) \S", re.IGNORECASE)
 """Of a header whose secret is behind it: a server that tells it tells that part alone."""
 
-_DATA_URL = re.compile(r"(data:[\w./+;=-]{0,99},)[\w+/=%\\-]+", re.IGNORECASE)
-"""Some servers quote a request that they refuse."""
+_IMAGE = re.compile(
+    r"(data:[\w./+;=-]{0,99},|(?=iVBORw0KGgo|R0lGOD|UklGR|\\?/9j\\?/))[\w+/=%\\-]+",
+    re.IGNORECASE,
+)
+"""A data URL, or how the base64 of a PNG, GIF, WebP or JPEG begins: some servers quote a request that they refuse."""
 
 told_failures: ContextVar[Callable[[EndpointError], None] | None] = ContextVar("specreason_told_failures", default=None)
 """Is told each failed try of its context, those too that another try, another replica or the run itself makes good."""
@@ -74,7 +77,7 @@ class Failures:
             secrets.add(self._config.api_key.get_secret_value())
         for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one may begin with another
             text = text.replace(secret, "***")
-        return _DATA_URL.sub(r"\1***", text)
+        return _IMAGE.sub(r"\1***", text)
 
     @asynccontextmanager
     async def translated(self) -> AsyncIterator[None]:

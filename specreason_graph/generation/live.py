@@ -41,6 +41,8 @@ class LiveRun:
     openings: dict[Role, Opening] = field(default_factory=dict)
     rendered_for: Hashable = None
     """Preset and models that the openings are of: a resumed run may name others."""
+    fetched: dict[str, bytes] = field(default_factory=dict)
+    """Images of the question that are named by an address, by it: one run sees one image there."""
     cues: dict[tuple[Role, str], list[int]] = field(default_factory=dict)
     """What asks for the answer, where that is the run's own: a schema."""
     reencoded: dict[str, list[int]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -13,16 +13,18 @@ from langgraph.graph.state import CompiledStateGraph
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.contract.settings import MAX_STEPS, Settings, settings_in
-from specreason_graph.contract.state import SpecReasonInput, SpecReasonState
+from specreason_graph.contract.state import SpecReasonInput, SpecReasonOutput, SpecReasonState
 
 _LIMIT = 4 * MAX_STEPS + 16  # super-steps; no settings ask for more
 
 
-class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]):
-    """What `create_specreason(…).compile()` gives: a compiled graph of LangGraph's, in all but two things.
+class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonOutput]):
+    """What `create_specreason(…).compile()` gives: a compiled graph of LangGraph's, in all but three things.
 
     A run is bounded by its settings. The `recursion_limit` of a chain, a graph or an agent around it is theirs. One of
     its own is given to the call that nothing is around, or with `graph.with_config(recursion_limit=…)`.
+
+    Streams tell of what is output, as its result does: the bytes of a thread's images are in neither a second time.
 
     Its `context` is `Settings`, or a mapping of them: what is no setting is refused, on LangGraph's server, too.
     """
@@ -33,6 +35,7 @@ class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, Sp
         config: RunnableConfig | None = None,
         *,
         context: Settings | Mapping[str, Any] | None = None,
+        output_keys: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """See `CompiledStateGraph.astream`; `ainvoke` and `astream_events` come here, too.
@@ -42,7 +45,8 @@ class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, Sp
         """
         own: Any = None if context is None else Settings().overridden(_of_our_own(context))
         limited = cast(RunnableConfig, {**(config or {}), "recursion_limit": self._limit(config)})
-        return super().astream(input, limited, context=own, **kwargs)
+        told = self.output_channels if output_keys is None else output_keys  # as `ainvoke` has it, and streams have not
+        return super().astream(input, limited, context=own, output_keys=told, **kwargs)
 
     def get_context_jsonschema(self) -> dict[str, Any]:
         """The form of the settings. LangGraph's server drops what it does not name; it is to come here, and be told."""
@@ -56,7 +60,7 @@ class Compiled(CompiledStateGraph[SpecReasonState, Settings, SpecReasonInput, Sp
         return (self.config or {}).get("recursion_limit", _LIMIT)
 
 
-class Uncompiled(StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonState]):
+class Uncompiled(StateGraph[SpecReasonState, Settings, SpecReasonInput, SpecReasonOutput]):
     """What `create_specreason()` gives."""
 
     def compile(self, *args: Any, **kwargs: Any) -> Compiled:

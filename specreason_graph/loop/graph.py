@@ -17,7 +17,7 @@ from langgraph.runtime import Runtime
 
 from specreason_graph.contract.errors import ConfigError, SpecReasonError
 from specreason_graph.contract.settings import Settings, settings_in
-from specreason_graph.contract.state import SpecReasonInput, SpecReasonState, Update
+from specreason_graph.contract.state import SpecReasonInput, SpecReasonOutput, SpecReasonState, Update
 from specreason_graph.judging.catalog import builtin
 from specreason_graph.judging.policy import NamedPolicy
 from specreason_graph.loop.compiled import Uncompiled
@@ -81,7 +81,7 @@ def create_specreason(
 
         return run_node
 
-    graph = Uncompiled(SpecReasonState, Settings, input_schema=SpecReasonInput)
+    graph = Uncompiled(SpecReasonState, Settings, input_schema=SpecReasonInput, output_schema=SpecReasonOutput)
     graph.add_node("draft_step", node(draft_step))
     graph.add_node("judge", node(judge))
     graph.add_node("regenerate", node(regenerate))

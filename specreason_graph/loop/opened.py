@@ -145,7 +145,8 @@ async def _open(
     openings: dict[str, str] = {role: live.openings[role].hash for role in told}
     before = so_far.identity["openings"]
     if any(before[role] != openings[role] for role in before.keys() & openings.keys()):
-        live.rendered_for = None  # an image by address may be the right one next time
+        live.rendered_for = None
+        live.fetched.clear()  # an image by address may be the right one next time
         raise ConfigError(
             "this run began on other prompts: resume it with the models, templates, tools and preset it had"
         )

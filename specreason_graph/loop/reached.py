@@ -77,7 +77,11 @@ async def render(
     if live.rendered_for == rendered_for:
         return found.alone
 
-    text, images = await seen(pair, messages)
+    try:
+        text, images = await seen(pair, messages, live.fetched)
+    except ConfigError:
+        live.fetched.clear()  # what is no image now may be one when the run is resumed
+        raise
     known = live.openings.get("base")  # of an earlier node, whose draft was gone
 
     async def rendered(role: Role) -> None:
@@ -106,9 +110,16 @@ async def render(
     return alone
 
 
-async def seen(pair: Pair, messages: Sequence[AnyMessage]) -> tuple[Sequence[AnyMessage], Images]:
+async def seen(
+    pair: Pair, messages: Sequence[AnyMessage], fetched: dict[str, bytes]
+) -> tuple[Sequence[AnyMessage], Images]:
     """The conversation with its images taken out; as it is where there are none, or only before a question to a pair
     that takes none: it is told of those.
+
+    Args:
+        pair: whose models are asked.
+        messages: the conversation.
+        fetched: what was found at addresses before; what is found now is added.
 
     Raises:
         ConfigError: the question holds an image that can't be shown.
@@ -117,7 +128,7 @@ async def seen(pair: Pair, messages: Sequence[AnyMessage]) -> tuple[Sequence[Any
         return messages, NO_IMAGES
     sight = await pair.base.sight()
     if sight.place:
-        return await taken_out(messages, pair.config.image_urls)
+        return await taken_out(messages, pair.config.image_urls, fetched)
     if holds_images(messages[last_question(messages) :]):
         raise ConfigError(f"messages: {sight.why_not}; leave the images out, or serve base as a model that sees")
     return messages, NO_IMAGES

@@ -181,13 +181,21 @@ def _block(message: BaseMessage, block: str | dict[str, Any], *, now: bool) -> s
     """A block's text; what a tool gives in a shape of its own is told as JSON."""
     if isinstance(block, str):
         return block
-    kind = block.get("type", "?")
+    kind = _kind(message, block)
     if kind == "text":
         if not isinstance(block.get("text"), str):
             raise ConfigError("messages: a block of type text has no text")
         return str(block["text"])
+    is_said = isinstance(message, HumanMessage) or _said_by(message) == "user"
+    if now and (is_said or (kind in _SEEN and not isinstance(message, AIMessage))):  # it would be passed over
+        raise ConfigError(f"messages: text and images can be reasoned about here, not {kind:.40}; leave it out")
     if kind in _SEEN:
-        if now and not isinstance(message, AIMessage):
-            raise ConfigError(f"messages: only text can be reasoned about here, not {kind}; leave it out")
         return f"({kind.removeprefix('input_').removesuffix('_url')})"
     return json.dumps(block, ensure_ascii=False, default=str) if isinstance(message, ToolMessage) else ""
+
+
+def _kind(message: BaseMessage, block: dict[str, Any]) -> str:
+    """What a block says that it is; Bedrock's say it by their only name, and a tool's may mean anything by one."""
+    if "type" not in block and len(block) == 1 and not isinstance(message, ToolMessage):
+        return str(next(iter(block)))
+    return str(block.get("type", "?"))

@@ -45,6 +45,8 @@ def image(data: bytes, what: str = "messages") -> Image:
             f"{what}: an image of {width} by {height} pixels is more than {_MOST_PIXELS // 10**6} megapixels; make it "
             "smaller"
         )
+    if not _is_whole(data, mime_type):
+        raise ConfigError(f"{what}: an image of {mime_type} breaks off before its end; send the whole file")
     return Image(data, mime_type, width, height)
 
 
@@ -59,3 +61,27 @@ def _size(data: bytes) -> tuple[int, int]:
     except Exception:  # a broken header may trip it anywhere
         return -1, -1
     return int(width), int(height)
+
+
+def _is_whole(data: bytes, mime_type: MimeType) -> bool:
+    """Whether a file has its end, perhaps with something behind it: servers fail on others, as if they were broken.
+
+    A GIF is not asked: it may lack the end, and its first picture be whole.
+    """
+    match mime_type:
+        case "image/png":
+            return b"IEND\xaeB`\x82" in data
+        case "image/jpeg":
+            return data.find(b"\xff\xd9", _scan(data)) >= 0
+        case "image/webp":
+            return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    return True
+
+
+def _scan(data: bytes) -> int:
+    """Where a JPEG's pixels begin: what is before them may hold a whole JPEG, as a thumbnail."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        filled = data[at + 1 : at + 2] == b"\xff"  # a marker may have more of them before it
+        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at

@@ -14,7 +14,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
@@ -29,6 +29,8 @@ from specreason_graph.models.quoting import Quotes
 
 OURS = "specreason:"
 """What a reference begins with that stands in for an image's bytes."""
+
+_Message = TypeVar("_Message", bound=BaseMessage)
 
 _KINDS = ("image", "image_url", "input_image")
 _LONGEST_NAME = 256
@@ -74,7 +76,12 @@ NO_IMAGES = Images()
 
 def is_image(block: object) -> bool:
     """Whether a message's block is an image, in LangChain's shape or a provider's."""
-    return isinstance(block, dict) and block.get("type") in _KINDS
+    match block:
+        case {"type": kind}:
+            return kind in _KINDS
+        case {"image": {"source": _}, **more}:  # Bedrock's, which says what it is by its only name
+            return not more
+    return False
 
 
 def holds_bytes(block: object) -> bool:
@@ -97,7 +104,7 @@ def named(block: Any) -> Any:
     return {"type": "image", "file_id": OURS + hashlib.sha256(spelled.encode()).hexdigest()}
 
 
-def changed_blocks(message: AnyMessage, change: Callable[[Any], Any]) -> AnyMessage:
+def changed_blocks(message: _Message, change: Callable[[Any], Any]) -> _Message:
     """A message whose blocks are changed, the same one where none is."""
     blocks: Sequence[Any] = () if isinstance(message.content, str) else message.content
     new = [change(block) for block in blocks]
@@ -110,12 +117,15 @@ def holds_images(messages: Sequence[BaseMessage]) -> bool:
     return any(is_image(block) for message in messages for block in _blocks(message))
 
 
-async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> tuple[list[AnyMessage], Images]:
+async def taken_out(
+    messages: Sequence[AnyMessage], allowed: Sequence[str], known: dict[str, bytes]
+) -> tuple[list[AnyMessage], Images]:
     """The conversation as text, with a word in each image's place, and the images.
 
     Args:
         messages: the conversation.
         allowed: how the addresses begin that images may be fetched from.
+        known: what was fetched before, by its address; what is fetched now is added.
 
     Raises:
         ConfigError: one is no image that can be shown.
@@ -126,7 +136,8 @@ async def taken_out(messages: Sequence[AnyMessage], allowed: Sequence[str]) -> t
     async def told(block: Any) -> Any:
         if not is_image(block):
             return block
-        found.append(await asyncio.to_thread(image, await _data(block, allowed)))  # a broken file may take a while
+        data = await _data(block, allowed, known)
+        found.append(await asyncio.to_thread(image, data))  # a broken file may take a while
         if len(found) > _MOST or sum(len(one.data) for one in found) > _MOST_BYTES:
             raise ConfigError(
                 f"messages: their images are more than {_MOST}, or than {_MOST_BYTES} bytes together; send fewer"
@@ -145,7 +156,7 @@ def _blocks(message: BaseMessage) -> Sequence[Any]:
     return () if isinstance(message, AIMessage) or isinstance(message.content, str) else message.content
 
 
-async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
+async def _data(block: dict[str, Any], allowed: Sequence[str], known: dict[str, bytes]) -> bytes:
     block = {name: value for name, value in block.items() if value is not None}
     if (url := block.get("image_url")) is not None:  # OpenAI's shapes have a text here, or an object
         block = {"type": "image_url", "image_url": {"url": url.get("url") if isinstance(url, dict) else url}}
@@ -158,7 +169,14 @@ async def _data(block: dict[str, Any], allowed: Sequence[str]) -> bytes:
                 raise ConfigError("messages: an image's data URL is not base64; write it as data:image/png;base64,…")
             return _decoded(data)
         case {"type": "image", "url": str(url)}:
-            return await fetched(allowed, url)
+            if url not in known:
+                known[url] = await fetched(allowed, url)
+            return known[url]
+        case {"file_id": str(name)} if name.startswith(OURS):
+            raise ConfigError(
+                "messages: an image was put away by a run that has not ended; resume that run, or take the image from "
+                "its thread's specreason_images"
+            )
         case {"file_id": str()}:
             raise ConfigError(
                 "messages: an image is named by a file id, and the files of other providers can't be read here; send "

@@ -10,16 +10,21 @@ from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig
 
 from specreason_graph.loop.reply import usage_metadata
 from specreason_graph.loop.tracing import told_below
+from specreason_graph.use.traceable import traceable
 
 _Message = TypeVar("_Message", bound=AIMessage)
 
 
 class TracedCalls(BaseChatModel):
     """A chat model that is called so; what makes its replies leaves their usage out."""
+
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        return traceable(super()._convert_input(model_input))
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         """One reply, from any thread: one event loop in the background talks to the models for all of them."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
 from aiohttp import web
+from drawings import file
 
 from specreason_graph.contract.config import EndpointConfig
 from specreason_graph.contract.errors import EndpointError, MalformedResponse
@@ -82,3 +84,12 @@ def test_no_image_is_told() -> None:
         told = str(failures.refusal(422, f"url: 'data:image/png;base64,{data}' is none, input: data:,x"))
         assert "data:image/png;base64,***' is none, input" in told
         assert "iVBOR" not in told
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_no_image_is_told_where_its_base64_stands_alone(kind: str) -> None:
+    """As a proxy quotes it that has taken the URL apart."""
+    failures, data = Failures("base", EndpointConfig(base_url="http://h")), b64encode(file("red", kind=kind)).decode()
+    for spelled in (data, data.replace("/", "\\/")):
+        told = str(failures.refusal(500, f"can't read '{spelled}' in /v1/generate"))
+        assert told.endswith("can't read '***' in /v1/generate")

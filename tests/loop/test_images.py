@@ -244,6 +244,7 @@ async def test_a_second_question_on_a_thread_sees_the_first_ones_image() -> None
         await graph.ainvoke({"messages": [shown(RED)]}, thread)
         state = await graph.ainvoke({"messages": [HumanMessage("And twice that?")]}, thread)
         asked = [record for record in servers.base.requests if record.path == INFERENCE]
-    assert len(state["specreason_images"]) == 1
+        held = (await graph.aget_state(thread)).values
+    assert len(held["specreason_images"]) == 1
     assert len(asked[-1].body["content_parts"]) == 1
     assert [message.type for message in state["messages"]] == ["human", "ai", "human", "ai"]

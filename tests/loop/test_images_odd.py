@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -128,11 +129,18 @@ async def test_base_looks_once_while_the_draft_is_gone() -> None:
 
 
 @pytest.fixture
-async def site() -> AsyncIterator[tuple[str, list[bytes]]]:
+def asked_for() -> list[str]:
+    """What was fetched from there."""
+    return []
+
+
+@pytest.fixture
+async def site(asked_for: list[str]) -> AsyncIterator[tuple[str, list[bytes]]]:
     """An address, and what is there."""
     there = [RED]
 
-    async def answer(_: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked_for.append(request.path)
         return web.Response(body=there[0])
 
     app = web.Application()
@@ -155,10 +163,30 @@ async def test_an_image_by_address_has_to_be_the_same_one_on_resume(site: tuple[
             there[0] = BLUE
             with pytest.raises(ConfigError, match="began on other prompts"):
                 await resumed.ainvoke(None, thread)
+            there[0] = b"<html>"
+            with pytest.raises(ConfigError, match="no PNG"):
+                await resumed.ainvoke(None, thread)
             there[0] = RED
             state = await resumed.ainvoke(None, thread)
     assert state["messages"][-1].text == "12"
     assert state["messages"][0].content == asked.content
+
+
+@pytest.mark.parametrize("path", [None, INFERENCE])
+async def test_an_image_by_address_is_fetched_once_a_run(
+    path: str | None, site: tuple[str, list[bytes]], asked_for: list[str]
+) -> None:
+    """Also where the draft is gone, which every node tries again, and where it is shown twice."""
+    url, _ = site
+    block: Any = {"type": "image", "url": f"{url}/images/a.png"}
+    async with pair_of(server("base"), server("draft"), image_urls=(f"{url}/images",)) as (servers, pair):
+        graph = create_specreason(pair=pair).compile()
+        await graph.ainvoke({"messages": [shown(BLUE)]})
+        if path is not None:
+            servers.draft.fail(Fault("status", status=500), path=path, times=None)
+        state = await graph.ainvoke({"messages": [HumanMessage([block, block, "What is it?"])]})
+    assert state["messages"][-1].text == "12"
+    assert asked_for == ["/images/a.png"]
 
 
 async def test_images_of_all_who_speak_are_put_away_in_mid_run_and_are_back_in_the_end() -> None:
@@ -177,3 +205,16 @@ async def test_images_of_all_who_speak_are_put_away_in_mid_run_and_are_back_in_t
         state = await graph.ainvoke(None, thread)
     assert red["base64"] not in repr(paused["messages"])
     assert [message.content for message in state["messages"][:-1]] == [message.content for message in said]
+
+
+async def test_values_that_are_streamed_hold_no_bytes_until_the_end() -> None:
+    """Guards browsers and `/runs`: a run has hundreds of nodes, and LangGraph's server sends its values behind each."""
+    said, reference = shown(RED, id="q"), "specreason:"
+    async with pair_of(server("base"), server("draft")) as (_, pair):
+        graph = create_specreason(pair=pair).compile()
+        values = [repr(state) async for state in graph.astream({"messages": [said]}, stream_mode="values")]
+    asked, *between, end = values
+    data = base64.b64encode(RED).decode()
+    assert all(reference in told and data not in told for told in between)
+    assert (asked.count(data), end.count(data)) == (1, 1)
+    assert reference not in end

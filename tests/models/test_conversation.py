@@ -102,6 +102,31 @@ def test_an_image_is_refused_only_where_it_would_have_to_be_looked_at() -> None:
     assert chat_messages([HumanMessage("x"), AIMessage(image)], THINKING)[1]["content"] == "See (image)"
 
 
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        ({"type": "document", "source": {}}, "document"),
+        ({"type": "image_embeds", "image_embeds": "AAAA"}, "image_embeds"),
+        ({"type": ["text"]}, "text"),
+        ({"document": {"name": "a.pdf"}}, "document"),
+        ({"a": 1, "b": 2}, r"\?"),
+    ],
+)
+def test_nothing_of_a_question_is_passed_over(block: Any, kind: str) -> None:
+    """Guards answers: the models would reason about a question of which they have seen a part."""
+    asked: Any = [{"type": "text", "text": "What is it?"}, block]
+    with pytest.raises(ConfigError, match=f"not .*{kind}.*; leave it out"):
+        chat_messages([HumanMessage(asked)], PRESET)
+    assert chat_messages([HumanMessage(asked), HumanMessage("x")], PRESET)[0]["content"] == "What is it?"
+
+
+def test_texts_of_bedrock_are_texts_but_for_a_tools_own() -> None:
+    said: Any = [{"text": "What "}, {"text": "is it?"}]
+    chat = chat_messages([HumanMessage(said), HumanMessage("x"), ToolMessage(said, tool_call_id="1")], PRESET)
+    assert chat[0]["content"] == "What is it?"
+    assert chat[2]["content"] == '{"text": "What "}{"text": "is it?"}'
+
+
 def test_what_a_tool_gives_in_a_shape_of_its_own_is_told_as_json() -> None:
     result: Any = ToolMessage([{"type": "json", "json": {"a": 1}}, " and"], tool_call_id="1")
     assert chat_messages([HumanMessage("x"), result], PRESET)[1]["content"] == '{"type": "json", "json": {"a": 1}} and'

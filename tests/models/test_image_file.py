@@ -1,10 +1,13 @@
 """What an image's bytes say is looked at before any server gets them."""
 
+import io
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from drawings import file
+from PIL import Image
 
 from specreason_graph import ConfigError
 from specreason_graph.models import image_file
@@ -47,6 +50,30 @@ def test_what_can_not_be_shown_is_refused(data: bytes, says: str) -> None:
     """Guards servers: a small file may unpack to more than a server has memory for."""
     with pytest.raises(ConfigError, match=rf"^here: .*{says}"):
         image(data, "here")
+
+
+def photo(**options: Any) -> bytes:
+    """A JPEG with a thumbnail, as cameras write them."""
+    written = io.BytesIO()
+    Image.effect_noise((90, 60), 99).save(written, "JPEG", exif=b"Exif\0\0" + file("red", (40, 30), "JPEG"), **options)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        photo(),
+        photo(progressive=True),
+        b"\xff\xff\xff\xda".join(photo().rsplit(b"\xff\xda", 1)),
+        *(file("red", (90, 60), kind) for kind in ("PNG", "JPEG", "WEBP")),
+    ],
+)
+def test_a_file_that_breaks_off_is_refused(data: bytes) -> None:
+    """Guards runs: a server fails on it as if it were broken itself, and a draft that fails is thought to be gone."""
+    assert image(data + b"\0 more behind it").data.startswith(data)
+    for end in (-20, len(data) * 3 // 4):
+        with pytest.raises(ConfigError, match=r"^here: .* breaks off before its end; send the whole file"):
+            image(data[:end], "here")
 
 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ SHAPES: list[dict[str, Any]] = [
     {"type": "image_url", "image_url": DATA},
     {"type": "input_image", "image_url": DATA},
     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": TEXT}},
+    {"image": {"format": "png", "source": {"bytes": RED}}},
     {"type": "image", "base64": TEXT, "url": None, "file_id": None},
     {"type": "image_url", "image_url": {"url": DATA, "detail": None}, "file_id": None},
     {"type": "input_image", "image_url": {"url": DATA}},
@@ -38,7 +39,7 @@ async def test_every_shape_of_an_image_is_read(block: dict[str, Any]) -> None:
     message = HumanMessage([{"type": "text", "text": "What is "}, block, "?"])
     assert holds_images([message])
     assert holds_bytes(block)
-    [told], found = await taken_out([message], ())
+    [told], found = await taken_out([message], (), {})
     assert [image.data for image in found.all] == [RED]
     assert told.text == f"What is {found.stem}0E?"
     assert message.content[1] == block, "the caller's own message stays as it is"
@@ -53,10 +54,10 @@ async def test_images_of_all_who_show_some_are_taken_in_order() -> None:
         ToolMessage([blue], tool_call_id="1"),
         HumanMessage("SHOWN0E?"),
     ]
-    told, found = await taken_out(said, ())
+    told, found = await taken_out(said, (), {})
     assert [image.data for image in found.all] == [RED, BLUE, RED, BLUE]
     assert found.stem not in str(said), "what somebody typed stands for no image"
-    assert found.stem != (await taken_out(said, ()))[1].stem, "nor what somebody could have read of another run"
+    assert found.stem != (await taken_out(said, (), {}))[1].stem, "nor what somebody could have read of another run"
     assert told[2] is said[2], "a model is said to have drawn it; nobody shows it"
     assert not holds_images([AIMessage([red]), HumanMessage("x")])
 
@@ -65,6 +66,7 @@ async def test_images_of_all_who_show_some_are_taken_in_order() -> None:
     ("block", "says"),
     [
         ({"type": "image", "file_id": "file-1"}, "file id"),
+        ({"type": "image", "file_id": f"specreason:{'0' * 64}"}, "a run that has not ended; resume that run"),
         ({"type": "image", "url": "https://example.com/a.png"}, "image_urls"),
         ({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}, "image_urls"),
         ({"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}, "image_urls"),
@@ -84,7 +86,7 @@ async def test_images_of_all_who_show_some_are_taken_in_order() -> None:
 )
 async def test_what_can_not_be_shown_is_refused_with_its_reason(block: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        await taken_out([HumanMessage([block])], ())
+        await taken_out([HumanMessage([block])], (), {})
 
 
 def test_bytes_are_known_beside_a_name_too() -> None:
@@ -103,6 +105,6 @@ async def test_no_more_is_looked_at_than_a_conversation_may_have(
     """Guards memory: thousands of addresses fit into a small request."""
     monkeypatch.setattr(images, name, most)
     said = [HumanMessage([SHAPES[0]]) for _ in range(3)]
-    assert len((await taken_out(said[:2], ()))[1].all) == 2
+    assert len((await taken_out(said[:2], (), {}))[1].all) == 2
     with pytest.raises(ConfigError, match="send fewer"):
-        await taken_out(said, ())
+        await taken_out(said, (), {})

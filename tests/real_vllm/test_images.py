@@ -154,7 +154,7 @@ def about(*images: Image, text: str) -> HumanMessage:
 
 async def opening_of(pair: Pair, *images: Image, text: str) -> Any:
     preset = builtin().presets["instruct"].model_copy(update={"prompt": "{question}"})
-    messages, taken = await taken_out([about(*images, text=text)], ())
+    messages, taken = await taken_out([about(*images, text=text)], (), {})
     return await opening(pair, "base", messages, preset, images=taken)
 
 

@@ -63,6 +63,7 @@ class Arms:
         given, right = graded(problem, text)
         return Outcome(
             problem=problem.id,
+            mark=problem.mark,
             arm=arm,
             sample=sample,
             expected=problem.answer,
@@ -85,7 +86,7 @@ class Arms:
         messages, preset = [problem.message], self.preset
         pair = pair.pinned(question_hash(messages))
         began, first, endpoint = time.perf_counter(), None, pair.endpoint(role)
-        conversation, images = await seen(pair, messages)
+        conversation, images = await seen(pair, messages, {})
         opened = await pair.opening(role, chat_messages(conversation, preset, boxed=True), preset, images=images)
         bill = Bill()
         opening = await looked_at(endpoint, role, opened, bill)

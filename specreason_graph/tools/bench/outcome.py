@@ -69,6 +69,8 @@ class Outcome(TypedDict):
     """One sample of one arm on one problem."""
 
     problem: str
+    mark: NotRequired[str]
+    """Hash of the problem; older journals have none."""
     arm: Arm
     sample: int
     """Which of the k samples, from 0; arms are compared sample by sample."""

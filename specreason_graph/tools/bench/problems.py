@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.image import Image
+from specreason_graph.models.conversation import digest
 from specreason_graph.models.image_file import as_block
 from specreason_graph.tools.bench.image_problems import choice_in, image_in
 from specreason_graph.tools.extra import extra
@@ -60,6 +61,27 @@ class Problem:
             return HumanMessage(self.text)
         blocks: list[Any] = [as_block(self.image), {"type": "text", "text": self.text}]
         return HumanMessage(blocks)
+
+    @property
+    def mark(self) -> str:
+        """A hash of what is asked and what is right: a file's problem may change while its name stays."""
+        return digest([self.text, self.answer, self.image and self.image.uuid])
+
+
+def check_unchanged(problems: Iterable[Problem], records: Iterable[Mapping[str, Any]]) -> None:
+    """That a journal's records are of these problems, where it has some of their names.
+
+    Raises:
+        ConfigError: one has changed since.
+    """
+    marks = {problem.id: problem.mark for problem in problems}
+    for record in records:
+        now, then = marks.get(record["problem"]), record.get("mark")
+        if now is not None and then is not None and now != then:
+            raise ConfigError(
+                f"out: problem {record['problem']} is another one than when it was begun (its text, answer or image); "
+                "name another file, or put the problem back"
+            )
 
 
 def load_problems(source: str, *, skip: int = 0, limit: int | None = None, seed: int = 0) -> list[Problem]:

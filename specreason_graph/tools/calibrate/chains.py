@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -47,6 +48,8 @@ class Chain(TypedDict):
     """One problem: empty of steps where base alone does not solve it."""
 
     problem: str
+    mark: NotRequired[str]
+    """Hash of the problem; older journals have none."""
     base_right: bool
     steps: list[LabelledStep]
 
@@ -82,7 +85,8 @@ class Chains:
         async with opened(state, settings, pairs, self.catalog, lambda _: None, {}) as run:
             plan = await finished(run, [])
             right = graded(problem, plan.text).right
-            return Chain(problem=problem.id, base_right=right, steps=await self._steps(run, problem, plan, right=right))
+            steps = await self._steps(run, problem, plan, right=right)
+            return Chain(problem=problem.id, mark=problem.mark, base_right=right, steps=steps)
 
     async def _steps(self, run: Run, problem: Problem, plan: Passage, *, right: bool) -> list[LabelledStep]:
         """Step by step along a completion that comes to the right answer; a fine step begins another one."""

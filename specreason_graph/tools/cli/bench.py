@@ -26,7 +26,7 @@ from specreason_graph.tools.bench.decode import Decoder, decoding
 from specreason_graph.tools.bench.journal import Journal, read_journal
 from specreason_graph.tools.bench.outcome import ARMS, RANDOM, chosen_by, parts_of
 from specreason_graph.tools.bench.plots import accuracy_against_latency, where_time_went
-from specreason_graph.tools.bench.problems import load_problems
+from specreason_graph.tools.bench.problems import check_unchanged, load_problems
 from specreason_graph.tools.bench.schedule import Turn, missing, outcomes_of, run_turns, turns
 from specreason_graph.tools.bench.table import bench_table, report_lines
 from specreason_graph.tools.bench.totals import BenchReport, bench_report
@@ -143,7 +143,9 @@ async def _run(
             "policy": policy.model_dump() if isinstance(policy, FittedPolicy) else None,
         }
         with Journal(out, {**await about(pair, preset, settings, problems), **judging}) as journal:
-            todo, arms = missing(todo, journal.records()), Arms(pair, preset, catalog, settings, decoder)
+            records = journal.records()
+            check_unchanged((problem for problem, _, _ in todo), records)
+            todo, arms = missing(todo, records), Arms(pair, preset, catalog, settings, decoder)
             with counting("problems x arms", len(todo)) as done:
                 await run_turns(arms, todo, journal, concurrency=concurrency, done=done)
 

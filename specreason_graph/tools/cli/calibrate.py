@@ -23,7 +23,7 @@ from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Judge
 from specreason_graph.tools.bench.about import about
 from specreason_graph.tools.bench.journal import Journal, read_journal
-from specreason_graph.tools.bench.problems import Problem, load_problems
+from specreason_graph.tools.bench.problems import Problem, check_unchanged, load_problems
 from specreason_graph.tools.calibrate.calibration import Calibration, calibrate
 from specreason_graph.tools.calibrate.chains import Chain, Chains
 from specreason_graph.tools.calibrate.collect import collect_chains
@@ -121,7 +121,9 @@ async def _collect(
         preset = await preset_of(pair, settings, catalog)
         asked = {"judges": [judge.model_dump() for judge in judges]}
         with Journal(out, {**await about(pair, preset, settings, problems), **asked}) as journal:
-            known = {record["problem"] for record in journal.records()}
+            records = journal.records()
+            check_unchanged(todo, records)
+            known = {record["problem"] for record in records}
             todo = [problem for problem in todo if problem.id not in known]
             with counting("problems", len(todo)) as done:
                 chains = Chains(pair, catalog, settings, judges)

@@ -15,7 +15,7 @@ from drawings import file
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.tools.bench.grading import graded
-from specreason_graph.tools.bench.problems import Problem, load_problems
+from specreason_graph.tools.bench.problems import Problem, check_unchanged, load_problems
 
 RED = file("red")
 POPE = {"question": "Is there a cow in the image?", "answer": "yes", "category": "random"}
@@ -134,3 +134,14 @@ def test_problems_of_text_stay_as_they_were(tmp_path: Path) -> None:
 def test_yes_and_no_are_graded(given: str, right: bool) -> None:
     problem = Problem("p:0", "Is there?", "yes")
     assert graded(problem, f"So \\boxed{{{given}}}").right is right
+
+
+def test_a_journal_is_of_the_image_that_its_problem_had(tmp_path: Path) -> None:
+    """Guards figures: the file beside the problems may be another one when the command is run again."""
+    path = jsonl(tmp_path, VSTAR)
+    before = load_problems(path)
+    records = [{"problem": problem.id, "mark": problem.mark} for problem in before]
+    check_unchanged(load_problems(path), [*records, {"problem": before[0].id}])  # the last: of an older version
+    (tmp_path / "direct" / "sa_1.png").write_bytes(file("blue"))
+    with pytest.raises(ConfigError, match="problem set:0 is another one"):
+        check_unchanged(load_problems(path), records)

@@ -114,8 +114,9 @@ async def test_a_step_that_ends_the_reasoning_too_early_is_bad(template: Any) ->
 async def test_a_problem_that_base_does_not_solve_has_no_steps() -> None:
     """Behind which a label would mean nothing; it still counts among the problems."""
     draft_server = ScriptedServer(draft("instruct"), template="instruct")
-    chain = await chain_of(base("instruct"), draft_server, problem=Problem("cows:1", COWS.text, "13"))
-    assert chain == {"problem": "cows:1", "base_right": False, "steps": []}
+    problem = Problem("cows:1", COWS.text, "13")
+    chain = await chain_of(base("instruct"), draft_server, problem=problem)
+    assert chain == {"problem": "cows:1", "mark": problem.mark, "base_right": False, "steps": []}
     assert not draft_server.completions
 
 

@@ -90,6 +90,18 @@ def test_a_run_with_other_settings_is_not_gone_on_with(
     assert "threshold" in done.err
 
 
+def test_a_problem_that_has_changed_is_not_gone_on_with(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
+) -> None:
+    """Guards figures: what was answered would be graded as of another question."""
+    command = ["bench", "--problems", str(problems), "--out", str(tmp_path / "run.jsonl"), *at(servers, "instruct")]
+    assert specreason(*command, "--limit", "1").status == 0
+    problems.write_text(json.dumps({**PROBLEM, "answer": "13"}) + "\n")
+    done = specreason(*command)
+    assert done.status == 2
+    assert "problem cows:0 is another one" in done.err
+
+
 def test_rejudging_with_the_runs_own_settings_changes_no_decision(
     specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,11 @@ def test_the_policy_that_it_fits_rejects_the_wrong_step_in_a_run(
     assert [step["accepted"] for step in run["steps"]] == [True, False, True]
     assert run["steps"][1]["reject_reason"] == "probability"
 
+    problems.write_text(json.dumps({"problem": "How many?", "answer": "12"}) + "\n")
+    changed = specreason("calibrate", "--problems", str(problems), *files, *at(servers, "instruct"))
+    assert changed.status == 2
+    assert "problem cows:0 is another one" in changed.err
+
     refused = specreason("solve", "How?", "--policy-file", str(policy), *at(servers, "thinking"))
     assert refused.status == 2
     assert "specreason calibrate" in refused.err

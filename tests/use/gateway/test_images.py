@@ -62,6 +62,28 @@ async def test_what_can_not_be_shown_is_the_requests_fault(url: str, says: str) 
     assert says in answer.json()["error"]["message"]
 
 
+RED: Any = {"type": "image", "base64": drawing("red").base64}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("block", "status"),
+    [
+        (RED, 200),
+        ({"type": "image", "source_type": "base64", "data": RED["base64"]}, 200),
+        ({**RED, "text": "a square"}, 200),
+        ({"type": "image", "base64": 5}, 400),
+        ({"type": "image", "text": "a square"}, 400),
+    ],
+)
+async def test_an_image_that_does_not_say_its_type_is_no_error_of_ours(block: Any, status: int, stream: bool) -> None:
+    """Guards clients: LangChain shows tracers each image in OpenAI's shape, and raises where it can't."""
+    async with served(server("base"), server("draft")) as it, it.http as http:
+        messages = [{"role": "user", "content": [TEXT, block]}]
+        answer = await http.post("/v1/chat/completions", json=asking(messages=messages, stream=stream))
+    assert answer.status_code == status, answer.text
+
+
 async def test_a_run_that_is_seen_keeps_no_image_when_it_is_over() -> None:
     """Guards memory: `/runs` shows many, and their questions may be of megabytes."""
     red = drawing("red")
