@@ -49,6 +49,7 @@ class Shown:
 
     def __init__(self) -> None:
         self._uuids: dict[str, None] = {}
+        self._being_sent: dict[str, asyncio.Event] = {}
 
     async def post(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
         """The answer to a request with images.
@@ -58,14 +59,29 @@ class Shown:
             EndpointError: it failed, or refused the request.
         """
         try:
-            answer = await http.post(PATH, self._holding(body, images))
+            answer = await self._posted(http, body, images)
         except EndpointRefused as refusal:
             self._forget(http, refusal, images)
-            answer = await http.post(PATH, self._holding(body, images))
-        self._keep(images)
+            answer = await self._posted(http, body, images)
         if not isinstance(answer, dict):
             raise http.malformed(f"{PATH} answered no object")
         return answer
+
+    async def _posted(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> Any:
+        """Whoever needs what another request sends waits for it, and once: one that hangs does not hold up all in turn."""
+        for image in images:
+            if image.uuid in self._being_sent:
+                await self._being_sent[image.uuid].wait()
+        new, sent = {image.uuid for image in images} - self._uuids.keys() - self._being_sent.keys(), asyncio.Event()
+        self._being_sent.update(dict.fromkeys(new, sent))
+        try:
+            answer = await http.post(PATH, self._holding(body, images))
+            self._keep(images)
+            return answer
+        finally:
+            for uuid in new:
+                del self._being_sent[uuid]
+            sent.set()
 
     async def events(
         self, http: Http, body: Mapping[str, Any], images: Sequence[Image]

@@ -65,6 +65,24 @@ async def test_only_what_is_new_is_sent(running: tuple[ScriptedServer, Endpoint]
     assert sent(it) == [RED.uuid, BLUE.uuid]
 
 
+async def test_who_begins_at_the_same_time_waits_for_it_to_be_sent(running: tuple[ScriptedServer, Endpoint]) -> None:
+    """Guards runs about one document: each would send it. Images that others send hold up nobody."""
+    it, endpoint = running
+    prompts = [await showing(endpoint, *images) for images in ([RED], [RED, BLUE], [BLUE], [BLUE, RED])]
+    await asyncio.gather(*(endpoint.look(prompt) for prompt in prompts * 2))
+    assert sorted(sent(it)) == sorted([RED.uuid, BLUE.uuid])
+
+
+async def test_where_the_one_that_sends_it_fails_the_others_send_it(running: tuple[ScriptedServer, Endpoint]) -> None:
+    """Guards runs whose server hangs: they would wait for each other's patience, one after the other."""
+    it, endpoint = running
+    prompt = await showing(endpoint, RED)
+    it.fail(Fault("status", status=400), path=INFERENCE)
+    looks = await asyncio.gather(*(endpoint.look(prompt) for _ in range(3)), return_exceptions=True)
+    assert [isinstance(look, EndpointRefused) for look in looks].count(True) == 1
+    assert len(sent(it)) == 3
+
+
 async def test_what_a_server_has_dropped_is_sent_again(running: tuple[ScriptedServer, Endpoint]) -> None:
     """For a stream, a reading and a look, whichever is the first to notice."""
     it, endpoint = running
