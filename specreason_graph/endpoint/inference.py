@@ -68,7 +68,7 @@ class Shown:
         return answer
 
     async def _posted(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> Any:
-        """Whoever needs what another request sends waits for it, and once: one that hangs does not hold up all in turn."""
+        """Whoever needs what another request sends waits for it, but once: one that hangs holds up nobody in turn."""
         for image in images:
             if image.uuid in self._being_sent:
                 await self._being_sent[image.uuid].wait()
