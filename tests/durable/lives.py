@@ -84,8 +84,11 @@ class Lives:
     store: Store
     durability: Durability
 
-    async def live(self, name: str, seconds: float | None) -> Life:
-        """One attempt at a run, which is killed after so many seconds if it lasts that long; None lets it live."""
+    async def live(self, name: str, seconds: float | None, *, steps: int = 0) -> Life:
+        """One attempt at a run, which is killed after so many seconds if it lasts that long; None lets it live.
+
+        They are counted from when it has told so many steps.
+        """
         before = [len(server.completions) for server in (self.servers.base, self.servers.draft)]
         receiver, sender = _FORKS.Pipe(duplex=False)
         given = (self.servers.config.model_dump_json(), self.store, name, self.durability, sender)
@@ -93,6 +96,7 @@ class Lives:
         began = time.monotonic()
         process.start()
         sender.close()
+        told = await asyncio.to_thread(lambda: [receiver.recv() for _ in range(steps)])
         if seconds != 0:
             await asyncio.to_thread(process.join, seconds)
         if process.exitcode is None:
@@ -105,7 +109,7 @@ class Lives:
             await self.servers.draft.idle()
         async with self.store.saver() as saver:
             left = await create_specreason(pair=self.pair).compile(checkpointer=saver).aget_state(thread(name))
-        return Life(process.exitcode != 0, lived, _received(receiver), self._asked(*before), left)
+        return Life(process.exitcode != 0, lived, [*told, *_received(receiver)], self._asked(*before), left)
 
     async def run(self, name: str, moment: Callable[[], float | None]) -> list[Life]:
         """Attempts at one run until one ends; `moment` draws when each is killed."""

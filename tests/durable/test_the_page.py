@@ -12,8 +12,7 @@ async def test_the_example_begins_a_run_goes_on_with_one_and_gives_a_result_agai
     solve = shown("durability.md")["solve"]
     async with lives(postgres, "sync") as them:
         assert (await solve(them.pair, postgres.where, "1", "How much is it?"))["specreason_answer"] == "72"
-        whole = await them.live("2", None)
-        killed = await them.live("3", whole.seconds / 2)
+        killed = await them.live("3", 0, steps=2)
         state = await solve(them.pair, postgres.where, "3", "Not asked: the run has begun.")
         assert 0 < len(killed.kept) < len(STEPS)
         assert state["specreason_steps"][: len(killed.kept)] == killed.kept
