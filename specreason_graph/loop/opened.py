@@ -25,7 +25,7 @@ from specreason_graph.loop.reached import cards, read_by_both, render
 from specreason_graph.loop.reply import Answer, answers_in_last_step, reply
 from specreason_graph.loop.run import Run
 from specreason_graph.loop.so_far import SoFar, cleared, undecided
-from specreason_graph.loop.tracing import traced
+from specreason_graph.loop.tracing import heard, traced
 from specreason_graph.models.pair import Pair
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.turns import spent
@@ -96,6 +96,7 @@ async def opened(
                     yield run
             finally:
                 await run.emit.told()
+                await heard(run.pair)
     except BaseException as error:
         await live.overlap.drop()
         if isinstance(error, TimeoutError) and (limit.expired() or entry.expired()):

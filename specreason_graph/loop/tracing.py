@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun
@@ -74,6 +75,13 @@ def traced(pair: Pair, config: RunnableConfig) -> Pair:
     return view
 
 
+async def heard(pair: Pair) -> None:
+    """Wait until callbacks know of all that a node has asked of its view of the pair."""
+    for endpoint in (pair.base, pair.draft):
+        if isinstance(endpoint, TracedEndpoint):
+            await endpoint.told()
+
+
 def _listening(config: RunnableConfig | None) -> AsyncCallbackManager | None:
     callbacks = config.get("callbacks") if config else None
     return callbacks if isinstance(callbacks, AsyncCallbackManager) and callbacks.handlers else None
@@ -103,6 +111,14 @@ class Edge(Runnable[SpecReasonState, str]):
         return self._way(state)
 
 
+@dataclass(slots=True)
+class _Told:
+    """What a run ends with."""
+
+    text: str = ""
+    usage: Usage | None = None
+
+
 class TracedEndpoint(Around):
     """An endpoint that tells callbacks of its generations and readings (see `protocol.Endpoint` for the methods)."""
 
@@ -110,6 +126,7 @@ class TracedEndpoint(Around):
         super().__init__(endpoint)
         self._writes = writes
         self._callbacks = callbacks
+        self._telling: set[asyncio.Future[Any]] = set()
 
     async def generate(
         self,
@@ -122,62 +139,75 @@ class TracedEndpoint(Around):
         form: Form = FREE,
     ) -> AsyncGenerator[Token | End, None]:
         """A run that ends with the text; one that is cut ends with what there is of it."""
-        begun = asyncio.ensure_future(self._begun(self._writes, size(prompt)))
-        text, written, usage = "", 0, None
+        written = 0
         stream = self._endpoint.generate(
             prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
         )
-        try:
-            await asyncio.shield(begun)  # whoever pays for the request has it from now on, also where it is cut here
-            async with aclosing(stream):
-                async for said in stream:
-                    if isinstance(said, End):
-                        usage = said.usage
-                    else:
-                        text += said.text
-                        written += 1
-                    yield said
-        except Exception as error:
-            await (await begun).on_llm_error(error)
-            raise
-        except BaseException:
-            run = await begun
-            await run.on_llm_end(_result(run, text, usage or Usage(size(prompt), None, written)))
-            raise
-        run = await begun
-        await run.on_llm_end(_result(run, text, usage or Usage(size(prompt), None, written)))
+        usage = Usage(size(prompt), None, 0)
+        async with self._run(self._writes, size(prompt), usage) as told, aclosing(stream):
+            async for said in stream:
+                if isinstance(said, End):
+                    told.usage = said.usage
+                else:
+                    written += 1
+                    told.text, told.usage = told.text + said.text, Usage(size(prompt), None, written)
+                yield said
 
     async def look(self, prompt: Sequence[int]) -> Usage:
         """A run without text."""
-        run = await self._begun("look", len(prompt))  # how many tokens the images are is what is asked
-        try:
-            usage = await self._endpoint.look(prompt)
-        except BaseException as error:
-            await run.on_llm_error(error)
-            raise
-        await run.on_llm_end(_result(run, "", usage))
+        async with self._run("look", len(prompt)) as told:  # how many tokens the images are is what is asked
+            told.usage = usage = await self._endpoint.look(prompt)
         return usage
 
     async def read(self, prompts: Sequence[Sequence[int]], *, top: int = 20) -> Readings:
         """A run without text."""
-        run = await self._begun("judge", sum(map(size, prompts)))
-        try:
+        async with self._run("judge", sum(map(size, prompts))) as told:
             readings = await self._endpoint.read(prompts, top=top)
-        except BaseException as error:
-            await run.on_llm_error(error)
-            raise
-        await run.on_llm_end(_result(run, "", readings.usage))
+            told.usage = readings.usage
         return readings
 
     async def likelihood(self, prompt: Sequence[int]) -> Likelihood | None:
         """A run without text, begun when it is over: only then it is known whether there is one."""
         likelihood = await self._endpoint.likelihood(prompt)
         if likelihood is not None:
-            run = await self._begun("judge", size(prompt))
-            await run.on_llm_end(_result(run, "", likelihood.usage))
+            async with self._run("judge", size(prompt)) as told:
+                told.usage = likelihood.usage
         return likelihood
 
-    async def _begun(self, what: str, tokens: int) -> AsyncCallbackManagerForLLMRun:
+    async def told(self) -> None:
+        """Wait until the callbacks know of every request so far: tracers have no place for one whose node is over."""
+        await asyncio.sleep(0)  # a stream that was begun just now makes its request when its task comes to it
+        while self._telling:
+            await asyncio.wait(self._telling)
+
+    @asynccontextmanager
+    async def _run(self, what: str, tokens: int, usage: Usage | None = None) -> AsyncIterator[_Told]:
+        """A run that ends with what it took, also where it is cut; with an error where that is not known."""
+        begun, told = asyncio.ensure_future(self._begin(what, tokens)), _Told(usage=usage)
+        try:
+            await self._heard(begun)  # whoever pays for the request has it from now on, also where it is cut here
+            yield told
+        except BaseException as error:
+            await self._heard(asyncio.ensure_future(self._end(begun, told, error)))
+            raise
+        await self._heard(asyncio.ensure_future(self._end(begun, told)))
+
+    async def _heard(self, telling: asyncio.Future[Any]) -> None:
+        """Told to the end, also where whoever tells it is cancelled."""
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+        await asyncio.shield(telling)
+
+    async def _end(
+        self, begun: asyncio.Future[AsyncCallbackManagerForLLMRun], told: _Told, error: BaseException | None = None
+    ) -> None:
+        run = await begun
+        if error is not None and (told.usage is None or isinstance(error, Exception)):
+            await run.on_llm_error(error)
+        elif told.usage is not None:
+            await run.on_llm_end(_result(run, told.text, told.usage))
+
+    async def _begin(self, what: str, tokens: int) -> AsyncCallbackManagerForLLMRun:
         parent, run_id = self._callbacks, uuid7()
         metadata = {**parent.metadata, "ls_model_name": (await self.card()).name, "ls_model_type": "llm"}
         prompt = f"({tokens} token ids)"  # their text is in the steps of the run, and would have to be asked for

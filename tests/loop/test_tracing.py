@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from chat import BASE, DRAFT, served, served_beside
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, get_usage_metadata_callback
+from langchain_core.callbacks import (
+    AsyncCallbackHandler,
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+    get_usage_metadata_callback,
+)
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.tracers.base import BaseTracer
@@ -16,8 +22,10 @@ from langchain_core.tracers.schemas import Run
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from specreason_graph import EndpointError, Settings, create_specreason
+from specreason_graph.endpoint.protocol import Sampling
+from specreason_graph.generation.passage import Bounds, collect
 from specreason_graph.loop.graph import after_regenerate
-from specreason_graph.loop.tracing import Edge, traced
+from specreason_graph.loop.tracing import Edge, TracedEndpoint, traced
 from specreason_graph.testing import Fault, Pace, ScriptedServer
 
 QUESTION = "How many legs have 3 cows?"
@@ -45,6 +53,14 @@ class Slow(AsyncCallbackHandler):
 
     async def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
         await asyncio.sleep(0.01)
+
+
+class Late(Tracer):
+    """Hears of a request when its node may be over."""
+
+    def on_llm_start(self, *args: Any, **kwargs: Any) -> Run:
+        time.sleep(0.05)
+        return super().on_llm_start(*args, **kwargs)
 
 
 def below(run: Run, kind: str = "llm") -> Iterator[Run]:
@@ -165,11 +181,47 @@ async def test_what_each_role_used_is_the_sum_of_its_requests(settings: Settings
     async with served(base, draft) as (model, _):
         graph = create_specreason(pairs=model.pairs, settings=settings).compile()
         state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"callbacks": [tracer, slow]})
+    assert_adds_up(tracer, state, settings)
+
+
+def assert_adds_up(tracer: Tracer, state: Any, settings: Settings) -> None:
+    """Each role used what the runs of its requests tell."""
     roles = {"draft": "draft", "judge": "judge", "regenerate": "base", "answer": settings.answer_by}
     for role, usage in state["specreason_usage"].items():
         spent = [tokens(run) for run in below(tracer.root) if roles[run.name] == role]
         assert (usage["prompt_tokens"], usage["completion_tokens"]) == tuple(map(sum, zip(*spent, strict=True)))
         assert usage["requests"] == len(spent)
+
+
+async def test_a_tracer_that_is_late_has_every_request_below_its_node() -> None:
+    """One that base begins for nothing may be told of when the node that began it has nothing more to do."""
+    tracer = Late()
+    async with served() as (model, _):
+        graph = create_specreason(pairs=model.pairs).compile()
+        state = await graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"callbacks": [tracer]})
+    assert_adds_up(tracer, state, Settings())
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.07, 0.12])
+async def test_what_is_cancelled_while_a_slow_tracer_hears_of_it_ends_all_the_same(after: float, times: int) -> None:
+    """A generation with the tokens that its server was sent, a reading also with an error; cancelled once or again."""
+    written, read = Late(), Late()
+    async with served() as (model, _):
+        base = model.pairs["default"].base
+        prompt = await base.render([{"role": "user", "content": QUESTION}], {})
+        writes, reads = (TracedEndpoint(base, "draft", AsyncCallbackManager([tracer])) for tracer in (written, read))
+        sampling = Sampling(temperature=0, top_p=1, seed=1)
+        tasks = [asyncio.create_task(it) for it in (collect(writes, prompt, Bounds(5), sampling), reads.read([prompt]))]
+        for _ in range(times):
+            await asyncio.sleep(after / times)
+            for task in tasks:
+                task.cancel()
+        await asyncio.wait(tasks)
+        await writes.told()
+        await reads.told()
+    assert (written.root.error, tokens(written.root)[0]) == (None, len(prompt))
+    assert read.root.end_time is not None
 
 
 async def test_a_request_that_fails_is_a_run_with_its_error() -> None:
