@@ -83,12 +83,15 @@ class ChatSpecReason(TracedCalls):
         self._chosen(None, {})
         self._of_environment = self.pair is None and not self.pairs
         self._own_profile = self.profile or {}
-        return self._compiled()
+        return self._compiled()._described()
 
     def _compiled(self) -> Self:
         known = {**self.pairs, **({"default": self.pair} if self.pair else {})} or default_pairs()
         self.pairs = known
         self._runs = Runs(known, self.presets, self.judges, self.policies)
+        return self
+
+    def _described(self) -> Self:
         self.profile = {**profile_of(self._runs.preset(self.settings)), **self._own_profile}
         return self
 
@@ -161,12 +164,13 @@ class ChatSpecReason(TracedCalls):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy on the same pair, or on that of the update."""
         copied = super().model_copy(update=update, deep=deep)
-        if not update or not update.keys() & _THE_PAIR:
-            return copied
-        if "profile" in update:
+        changed = (update or {}).keys()
+        if "profile" in changed:
             copied._own_profile = copied.profile or {}
-        copied._of_environment = self._of_environment and not update.keys() & {"pair", "pairs"}
-        return copied._compiled()
+        if changed & _THE_PAIR:
+            copied._of_environment = self._of_environment and not changed & {"pair", "pairs"}
+            copied._compiled()
+        return copied._described() if changed & {*_THE_PAIR, "settings", "profile"} else copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         shared = (self.pair, self.pairs, self._runs, self.callbacks, self.cache, self.rate_limiter)

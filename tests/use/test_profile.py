@@ -51,6 +51,15 @@ def test_a_copy_on_another_pair_speaks_for_that_one() -> None:
     assert not (model.profile or {})["image_inputs"]
 
 
+def test_a_copy_with_another_preset_speaks_for_that_one() -> None:
+    model = ChatSpecReason(pair=pair(None))
+    copied = model.model_copy(update={"settings": Settings(preset="qwen3-vl-instruct")})
+    assert (copied.profile or {})["image_inputs"]
+    assert "image_inputs" not in (copied.model_copy(update={"settings": Settings()}).profile or {})
+    said: Any = {"max_input_tokens": 9000}
+    assert copied.model_copy(update={"profile": said}).profile == {**(copied.profile or {}), **said}
+
+
 def test_every_pair_that_is_known_by_name_says_whether_it_sees() -> None:
     unknown = {preset.name for preset in builtin().presets.values() if preset.sees is None}
     assert unknown == {preset.name for preset in builtin().presets.values() if not preset.base}
