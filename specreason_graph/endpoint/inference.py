@@ -49,7 +49,7 @@ class Shown:
 
     def __init__(self) -> None:
         self._uuids: dict[str, None] = {}
-        self._being_sent: dict[str, asyncio.Event] = {}
+        self._being_sent: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Event] = {}
 
     async def post(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
         """The answer to a request with images.
@@ -58,40 +58,48 @@ class Shown:
             ConfigError: the server was not started for this.
             EndpointError: it failed, or refused the request.
         """
+        for _ in range(2):
+            try:
+                return await self._posted(http, body, images)
+            except EndpointRefused as refusal:
+                self._forget(http, refusal, images)
+        return await self._answer(http, self._holding(body, images, all_bytes=True), images)
+
+    async def _posted(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
+        """Whoever needs what another request sends waits for it, but once: one that hangs holds up nobody in turn."""
+        loop = asyncio.get_running_loop()
+        needed = [(loop, image.uuid) for image in images]
+        for key in needed:
+            if key in self._being_sent:
+                await self._being_sent[key].wait()
+        new = {key for key in needed if key[1] not in self._uuids and key not in self._being_sent}
+        self._being_sent.update(dict.fromkeys(new, sent := asyncio.Event()))
         try:
-            answer = await self._posted(http, body, images)
-        except EndpointRefused as refusal:
-            self._forget(http, refusal, images)
-            answer = await self._posted(http, body, images)
+            return await self._answer(http, self._holding(body, images), images)
+        finally:
+            for key in new:
+                del self._being_sent[key]
+            sent.set()
+
+    async def _answer(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
+        answer = await http.post(PATH, body)
+        self._keep(images)
         if not isinstance(answer, dict):
             raise http.malformed(f"{PATH} answered no object")
         return answer
-
-    async def _posted(self, http: Http, body: Mapping[str, Any], images: Sequence[Image]) -> Any:
-        """Whoever needs what another request sends waits for it, but once: one that hangs holds up nobody in turn."""
-        for image in images:
-            if image.uuid in self._being_sent:
-                await self._being_sent[image.uuid].wait()
-        new, sent = {image.uuid for image in images} - self._uuids.keys() - self._being_sent.keys(), asyncio.Event()
-        self._being_sent.update(dict.fromkeys(new, sent))
-        try:
-            answer = await http.post(PATH, self._holding(body, images))
-            self._keep(images)
-            return answer
-        finally:
-            for uuid in new:
-                del self._being_sent[uuid]
-            sent.set()
 
     async def events(
         self, http: Http, body: Mapping[str, Any], images: Sequence[Image]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The same, streamed; leaving early closes the connection."""
         for is_last in (False, True):
+            begun = False
             try:
-                async with aclosing(http.events(PATH, self._holding(body, images))) as events:
+                async with aclosing(http.events(PATH, self._holding(body, images, all_bytes=is_last))) as events:
                     async for event in events:
-                        self._keep(images)
+                        if not begun:  # later ones tell nothing new: it may have dropped them since
+                            self._keep(images)
+                        begun = True
                         yield event
                 return
             except EndpointRefused as refusal:
@@ -99,10 +107,11 @@ class Shown:
                     raise
                 self._forget(http, refusal, images)
 
-    def _holding(self, body: Mapping[str, Any], images: Sequence[Image]) -> dict[str, Any]:
+    def _holding(self, body: Mapping[str, Any], images: Sequence[Image], *, all_bytes: bool = False) -> dict[str, Any]:
+        """With the bytes of those that the server may not have; with all, it can't miss any."""
         parts = [{"type": "image_url", "uuid": image.uuid} for image in images]
         for part, image in zip(parts, images, strict=True):
-            if image.uuid not in self._uuids:
+            if all_bytes or image.uuid not in self._uuids:
                 part["url"] = image.url
         return {**body, "content_parts": parts}
 

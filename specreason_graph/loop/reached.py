@@ -14,12 +14,14 @@ from specreason_graph.contract.errors import (
     ConfigError,
     ContextOverflow,
     EndpointError,
+    EndpointFailed,
     EndpointRefused,
     NoRoom,
 )
 from specreason_graph.contract.settings import Role, Settings
 from specreason_graph.contract.state import Step
 from specreason_graph.endpoint.protocol import Endpoint, ModelCard
+from specreason_graph.endpoint.sight import tried
 from specreason_graph.generation.bill import Bill
 from specreason_graph.generation.ledger import Opening, encode_step
 from specreason_graph.generation.live import LiveRun
@@ -150,14 +152,21 @@ async def looked_at(endpoint: Endpoint, role: Role, opened: Opening, bill: Bill)
             f"messages: the question and its images are more tokens than {endpoint.name} has room for; send smaller "
             "images, or fewer"
         ) from None
-    except EndpointRefused as refusal:
-        if refusal.status in UNAUTHORIZED:
+    except (EndpointRefused, EndpointFailed) as failure:
+        if failure.status in UNAUTHORIZED or not await _is_of_images(failure, endpoint, role):
             raise
         raise ConfigError(
-            f"messages: {endpoint.name} refuses the images ({refusal.status}); send them in another size or as PNG"
+            f"messages: {endpoint.name} refuses the images ({failure.status}); send them in another size or as PNG"
         ) from None
     bill.used(role, [usage])
     return replace(opened, ids=opened.ids.counted(usage.prompt_tokens))
+
+
+async def _is_of_images(failure: EndpointRefused | EndpointFailed, endpoint: Endpoint, role: Role) -> bool:
+    """Whether others would do; vLLM breaks (500) on some that it can't open, and sees a black square all the same."""
+    if isinstance(failure, EndpointRefused):
+        return True
+    return role == "base" and failure.status == 500 and bool((await tried(endpoint)).place)
 
 
 async def read_by_both(

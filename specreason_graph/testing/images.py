@@ -35,6 +35,8 @@ class Seen:
 class Eyes:
     """The images that a server was shown, by what they were called."""
 
+    keeps: int | None = None
+    """How many of them; None: all."""
     _kept: dict[str, Seen] = field(default_factory=dict)
 
     def look(self, parts: Sequence[Mapping[str, Any]]) -> list[Seen]:
@@ -52,8 +54,13 @@ class Eyes:
                 raise Refusal(f"Cache miss for image at index {at} but data is not provided.")
             else:
                 found.append(seen(url))
-                self._kept[uuid or found[-1].name] = found[-1]
+                self._keep(uuid or found[-1].name, found[-1])
         return found
+
+    def _keep(self, name: str, image: Seen) -> None:
+        self._kept[name] = image
+        while self.keeps is not None and len(self._kept) > self.keeps:
+            del self._kept[next(iter(self._kept))]
 
     def forget(self) -> None:
         """Have them sent again, as a server does whose cache was full, or that was started anew."""

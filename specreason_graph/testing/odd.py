@@ -32,18 +32,31 @@ def _null(field: str, answer: _Document) -> _Document:
 
 
 def _all_logprobs(value: float | None, answer: _Document) -> _Document:
-    if "choices" not in answer:
-        return answer
-    return answer | {"choices": [_with_logprobs(value, choice) for choice in answer["choices"]]}
+    """In each of vLLM's shapes: of completions, of tokens that go without text, and of a prompt's tokens."""
+    told = dict(answer)
+    if "choices" in answer:
+        told["choices"] = [_with_logprobs(value, choice) for choice in answer["choices"]]
+    if "prompt_logprobs" in answer:
+        told["prompt_logprobs"] = [
+            row and {token: one | {"logprob": value} for token, one in row.items()} for row in answer["prompt_logprobs"]
+        ]
+    return told
 
 
 def _with_logprobs(value: float | None, choice: _Document) -> _Document:
-    logprobs = choice["logprobs"]
+    logprobs = choice.get("logprobs")
     if logprobs is None:
         return choice
+    if "content" in logprobs:
+        return choice | {"logprobs": logprobs | {"content": [_with_logprob(value, row) for row in logprobs["content"]]}}
     values = [value] * len(logprobs["tokens"])
     tops = [dict.fromkeys(top, value) for top in logprobs["top_logprobs"]]
     return choice | {"logprobs": logprobs | {"token_logprobs": values, "top_logprobs": tops}}
+
+
+def _with_logprob(value: float | None, row: _Document) -> _Document:
+    top = [one | {"logprob": value} for one in row.get("top_logprobs", ())]
+    return row | {"logprob": value} | ({"top_logprobs": top} if top else {})
 
 
 IGNORED_FIELDS: Mapping[str, str] = {

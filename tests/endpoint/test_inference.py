@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from specreason_graph.endpoint.ids import Ids, images_of
 from specreason_graph.endpoint.image import Image
 from specreason_graph.testing import Fault, Pace, Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
+from specreason_graph.use.background import wait_for
 
 from .contract import collected
 
@@ -93,6 +95,50 @@ async def test_what_a_server_has_dropped_is_sent_again(running: tuple[ScriptedSe
     assert len(sent(it)) in (3, 4), "two prompts of one reading may both find it gone"
 
 
+@pytest.mark.parametrize("keeps", [0, 1])
+async def test_a_server_that_keeps_few_images_is_sent_them_again(
+    keeps: int, running: tuple[ScriptedServer, Endpoint]
+) -> None:
+    """Guards small caches: one image drives another out while many ask for both, and a name that was right is not."""
+    it, endpoint = running
+    it.eyes.keeps = keeps
+    prompts = [await showing(endpoint, *images) for images in ([RED], [RED, BLUE], [BLUE])]
+    whole = [await collected(endpoint, prompt) for prompt in prompts]
+    asked = [[prompt, *(prompt.plus([token]) for token in range(4, 15))] for prompt in prompts]
+    streams = asyncio.gather(*(collected(endpoint, prompt) for prompt in prompts * 2))
+    readings = await asyncio.gather(*(endpoint.read(some) for some in asked * 2))
+    assert [len(one.items) for one in readings] == [12] * 6
+    assert [passage.ids for passage in await streams] == [passage.ids for passage in whole * 2]
+
+
+def test_threads_with_event_loops_of_their_own_may_show_one_image_at_once() -> None:
+    """Guards agents of several threads on one pair: none can wait for what another's loop sends."""
+    it = server(pace=Pace(ttft=0.05))
+    wait_for(it.__aenter__())
+    endpoint = connect("base", it.config)
+    prompt, all_there, failed = wait_for(showing(endpoint, RED)), threading.Barrier(3), []
+
+    def work() -> None:
+        async def looks() -> None:
+            all_there.wait(10)
+            await asyncio.gather(*(endpoint.look(prompt) for _ in range(3)))
+
+        try:
+            asyncio.run(looks())
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    wait_for(endpoint.aclose())
+    wait_for(it.__aexit__(None, None, None))
+    assert not failed
+    assert 1 <= len(sent(it)) <= 3
+
+
 async def test_few_names_are_kept(monkeypatch: pytest.MonkeyPatch, running: tuple[ScriptedServer, Endpoint]) -> None:
     """Guards processes that live long: a name that is forgotten costs a sending, and no more."""
     monkeypatch.setattr(inference, "_MOST", 1)
@@ -116,11 +162,12 @@ async def test_a_stream_that_breaks_goes_on_behind_its_image(running: tuple[Scri
 async def test_a_server_without_log_probabilities_is_told(running: tuple[ScriptedServer, Endpoint]) -> None:
     it, endpoint = running
     prompt = await showing(endpoint, RED)
-    it.fail(Fault("no_logprobs"), path=INFERENCE, times=2)
-    with pytest.raises(NoLogprobs):
-        await collected(endpoint, prompt)
-    with pytest.raises(NoLogprobs):
-        await endpoint.read([prompt])
+    for kind in ("no_logprobs", "null_logprobs", "nan_logprobs"):
+        it.fail(Fault(kind), path=INFERENCE, times=2)
+        with pytest.raises(NoLogprobs):
+            await collected(endpoint, prompt)
+        with pytest.raises(NoLogprobs):
+            await endpoint.read([prompt])
 
 
 async def test_a_server_without_what_it_needs_names_the_flag() -> None:

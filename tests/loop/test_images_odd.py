@@ -16,6 +16,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from specreason_graph import ConfigError, Pair, Settings, create_specreason
+from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.loop.history import runs_of
 from specreason_graph.testing import Fault, Script, ScriptedServer
 from specreason_graph.testing.inference import INFERENCE
@@ -218,3 +219,16 @@ async def test_values_that_are_streamed_hold_no_bytes_until_the_end() -> None:
     assert all(reference in told and data not in told for told in between)
     assert (asked.count(data), end.count(data)) == (1, 1)
     assert reference not in end
+
+
+async def test_an_image_that_base_breaks_on_is_the_users_and_a_broken_base_is_not() -> None:
+    """Guards who is told: others can be sent, and a server that sees none any more has to be looked after."""
+    async with pair_of(server("base"), server("draft")) as (servers, pair):
+        graph = create_specreason(pair=pair).compile()
+        await graph.ainvoke({"messages": [shown(BLUE)]})
+        servers.base.fail(Fault("status", status=500), path=INFERENCE)
+        with pytest.raises(ConfigError, match="refuses the images"):
+            await graph.ainvoke({"messages": [shown(RED)]})
+        servers.base.fail(Fault("status", status=500), path=INFERENCE, times=None)
+        with pytest.raises(EndpointFailed, match="500"):
+            await graph.ainvoke({"messages": [shown(RED)]})
