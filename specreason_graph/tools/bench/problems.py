@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError, SpecReasonError, retold
 from specreason_graph.endpoint.image import Image
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.image_file import as_block
@@ -81,6 +82,15 @@ class Problem:
     def mark(self) -> str:
         """A hash of what is asked and what is right: a file's problem may change while its name stays."""
         return digest([self.text, self.answer, self.image and self.image.uuid])
+
+
+@contextmanager
+def asking(problem: Problem) -> Iterator[None]:
+    """An error says of which problem it came: one alone may be at fault, such as by an image that a server refuses."""
+    try:
+        yield
+    except SpecReasonError as error:
+        raise retold(error, f"{error} (at problem {problem.id})") from error
 
 
 def check_unchanged(problems: Iterable[Problem], records: Iterable[Mapping[str, Any]]) -> None:
