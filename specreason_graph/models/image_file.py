@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
-import imagesize
-
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.image import Image, MimeType
+from specreason_graph.models.image_formats import look
 
 MOST_BYTES = 20 * 2**20
 """Of one image; a photo of 12 megapixels has 3 to 6 MB."""
@@ -37,7 +34,7 @@ def image(data: bytes, what: str = "messages") -> Image:
     mime_type = next((kind for begins, kind in _BEGINS.items() if data.startswith(begins)), None)
     if mime_type is None or (mime_type == "image/webp" and data[8:12] != b"WEBP"):
         raise ConfigError(f"{what}: an image is no PNG, JPEG, WebP or GIF file; convert it")
-    width, height = _size(data)
+    width, height, fault = look(data, mime_type)
     if width < 1 or height < 1:
         raise ConfigError(f"{what}: an image of {mime_type} is broken, it does not say its size; send another file")
     if width * height > _MOST_PIXELS:
@@ -45,43 +42,11 @@ def image(data: bytes, what: str = "messages") -> Image:
             f"{what}: an image of {width} by {height} pixels is more than {_MOST_PIXELS // 10**6} megapixels; make it "
             "smaller"
         )
-    if not _is_whole(data, mime_type):
-        raise ConfigError(f"{what}: an image of {mime_type} breaks off before its end; send the whole file")
+    if fault is not None:  # a server fails on it as if it were broken itself
+        raise ConfigError(f"{what}: an image of {mime_type} {fault}")
     return Image(data, mime_type, width, height)
 
 
 def as_block(image: Image) -> dict[str, str]:
     """An image as LangChain's messages hold it."""
     return {"type": "image", "base64": image.base64, "mime_type": image.mime_type}
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    try:
-        width, height = imagesize.get(BytesIO(data))
-    except Exception:  # a broken header may trip it anywhere
-        return -1, -1
-    return int(width), int(height)
-
-
-def _is_whole(data: bytes, mime_type: MimeType) -> bool:
-    """Whether a file has its end, perhaps with something behind it: servers fail on others, as if they were broken.
-
-    A GIF is not asked: it may lack the end, and its first picture be whole.
-    """
-    match mime_type:
-        case "image/png":
-            return b"IEND\xaeB`\x82" in data
-        case "image/jpeg":
-            return data.find(b"\xff\xd9", _scan(data)) >= 0
-        case "image/webp":
-            return len(data) >= int.from_bytes(data[4:8], "little") + 8
-    return True
-
-
-def _scan(data: bytes) -> int:
-    """Where a JPEG's pixels begin: what is before them may hold a whole JPEG, as a thumbnail."""
-    at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
-        filled = data[at + 1 : at + 2] == b"\xff"  # a marker may have more of them before it
-        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at

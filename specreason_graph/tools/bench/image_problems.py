@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.image import Image
 from specreason_graph.models.image_file import image
 
-_OPTION = re.compile(r"^\s*\(([A-Z])\)\s*(.+?)\s*$", re.MULTILINE)
-_LETTERS = "ABCD"
+_OPTION = re.compile(r"^[^\S\n]*\(([A-Z])\)(.*)$", re.MULTILINE)
+_FEWEST, _MOST = 2, 4
 
 
-class Choice(NamedTuple):
-    """A question with options, of which the first is right."""
-
-    question: str
-    options: list[str]
-
-
-def image_in(path: Path, row: Mapping[str, Any]) -> Image | None:
+def image_in(path: Path, row: Mapping[str, Any], where: str) -> Image | None:
     """What the column `image` holds: a file's name, a file, its base 64, or Parquet's `{"bytes", "path"}`; or None.
 
     Args:
         path: the problems' file; names are looked up beside it.
         row: of it.
+        where: for messages: which row it is.
 
     Raises:
         ConfigError: it is none of these, or no image.
@@ -39,45 +34,59 @@ def image_in(path: Path, row: Mapping[str, Any]) -> Image | None:
         case None | {"bytes": None, "path": None}:
             return None
         case {"bytes": bytes(data)} | bytes(data):
-            return image(data, f"problems: {path.name}")
+            return image(data, where)
         case {"path": str(name)} | str(name):
-            return image(_read(path, name), f"problems: {path.name}")
-    raise ConfigError(f"problems: the column image of {path} holds {type(value).__name__}, which is no image")
+            return image(_read(path.parent, name, where), where)
+    raise ConfigError(
+        f"{where}: the column image holds {type(value).__name__}, which is no image; write a file's name or base64"
+    )
 
 
-def choice_in(row: Mapping[str, Any]) -> Choice | None:
-    """The options of V* (in the text, and the right one's letter in `label`) or HR-Bench (columns); None: none."""
-    if {"question", "answer", *_LETTERS} <= row.keys():
-        texts = {letter: row[letter] for letter in _LETTERS if not _is_missing(row[letter])}
-        options, question = {letter: str(text).strip() for letter, text in texts.items()}, str(row["question"]).strip()
-        right = str(row["answer"]).strip()
-    elif {"text", "label"} <= row.keys():
-        found = list(_OPTION.finditer(str(row["text"])))
-        options = {option[1]: option[2] for option in found}
-        question = str(row["text"])[: found[0].start() if found else None].strip()
-        right = str(row["label"]).strip()
-    else:
-        return None
-    if right not in options or len(options) > len(_LETTERS):
-        raise ConfigError(f"problems: the right option is {right!r:.20}, of {', '.join(options) or 'none'}")
-    return Choice(question, [options.pop(right), *options.values()])
+def options_in(text: str) -> tuple[str, dict[str, str]]:
+    """The question in a text of V*, and the options below it by their letters."""
+    found = list(_OPTION.finditer(text))
+    return text[: found[0].start() if found else None].strip(), {option[1]: option[2] for option in found}
 
 
-def _is_missing(option: object) -> bool:
-    """Questions with two options have none in the other columns: nothing, or what a table puts there."""
-    return option is None or option != option or not str(option).strip()
+def right_first(options: Mapping[str, object], right: str, where: str) -> list[str]:
+    """The options that there are; questions with fewer have empty ones.
+
+    Raises:
+        ConfigError: they are too few or too many, or the right one is not among them.
+    """
+    there = {letter: str(text).strip() for letter, text in options.items() if not is_empty(text)}
+    if not _FEWEST <= len(there) <= _MOST:
+        raise ConfigError(
+            f"{where}: its options are {', '.join(there) or 'none'}, and should be {_FEWEST} to {_MOST}; write them in "
+            "lines of the text, such as (A) red, or in the columns A to D"
+        )
+    if right not in there:
+        raise ConfigError(f"{where}: the right option is {right!r:.20}, of {', '.join(there)}; name it by its letter")
+    return [there.pop(right), *there.values()]
 
 
-def _read(path: Path, name: str) -> bytes:
-    """A file beside the problems, and nowhere else; or what the text itself holds."""
-    root = path.parent.resolve()
+def is_empty(value: object) -> bool:
+    """Whether a row has nothing in a column, or what a table puts there."""
+    return value is None or value != value or not str(value).strip()
+
+
+def _read(folder: Path, name: str, where: str) -> bytes:
+    """A file in the folder, or what the text itself holds.
+
+    A name that leads out of the folder is none; a link in the folder may, as all in Hugging Face's cache do: the folder
+    is the user's own, and names came with the data.
+    """
     try:
-        file = (root / name).resolve()
-        if file.is_relative_to(root) and file.is_file():
-            return file.read_bytes()
+        inside = Path(os.path.relpath(folder / name, folder))
+        if ".." not in inside.parts and (folder / inside).is_file():
+            return (folder / inside).read_bytes()
     except (OSError, ValueError):  # a text that is no file's name: too long for one
         pass
     try:
         return base64.b64decode("".join(name.split()), validate=True)  # some write it in lines
     except (ValueError, binascii.Error):
-        raise ConfigError(f"problems: there is no image {name!r:.80} beside {path}") from None
+        # A data URL, or base64 that is cut, is not told again.
+        told = f" {name!r:.80}" if "." in name and "base64," not in name else ""
+        raise ConfigError(
+            f"{where}: there is no image{told} beside the file, and it is no base64; put it there, or write base64"
+        ) from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,11 +14,11 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.errors import ConfigError, SpecReasonError, retold
 from specreason_graph.endpoint.image import Image
 from specreason_graph.models.conversation import digest
 from specreason_graph.models.image_file import as_block
-from specreason_graph.tools.bench.image_problems import choice_in, image_in
+from specreason_graph.tools.bench.image_problems import image_in, is_empty, options_in, right_first
 from specreason_graph.tools.extra import extra
 
 # The size that a reasoning-gym task is told, since some (acre) make other problems when it differs.
@@ -33,13 +34,28 @@ class _Columns(NamedTuple):
     text: str
     answer: str
     wrong: tuple[str, ...] = ()
+    letters: tuple[str, ...] = ()
+    """Of options that may be empty; the answer is one of them."""
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """Those that can't be empty."""
+        return self.text, self.answer, *self.wrong
+
+    def fit(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row has these."""
+        return row.keys() >= {*self.letters} and not any(is_empty(row.get(name)) for name in self.filled)
 
 
-_COLUMNS = (
+_HR_BENCH = _Columns("question", "answer", letters=tuple(_LETTERS))
+_VSTAR = _Columns("text", "label")
+_COLUMNS = (  # the first that fit: what two sets share, such as text and label, says least
     _Columns("problem", "answer"),  # our own, MATH-500, AIME 2024 of HuggingFaceH4, AIME 2025
     _Columns("Problem", "Answer"),  # AIME 2024 of Maxwell-Jia
+    _HR_BENCH,
     _Columns("question", "answer"),  # GSM8K, AIME 2025; with an image POPE
     _Columns("Question", "Correct Answer", tuple(f"Incorrect Answer {i}" for i in (1, 2, 3))),  # GPQA
+    _VSTAR,
 )
 
 
@@ -66,6 +82,15 @@ class Problem:
     def mark(self) -> str:
         """A hash of what is asked and what is right: a file's problem may change while its name stays."""
         return digest([self.text, self.answer, self.image and self.image.uuid])
+
+
+@contextmanager
+def asking(problem: Problem) -> Iterator[None]:
+    """An error says of which problem it came: one alone may be at fault, such as by an image that a server refuses."""
+    try:
+        yield
+    except SpecReasonError as error:
+        raise retold(error, f"{error} (at problem {problem.id})") from error
 
 
 def check_unchanged(problems: Iterable[Problem], records: Iterable[Mapping[str, Any]]) -> None:
@@ -136,25 +161,30 @@ def _parquet_rows(path: Path) -> list[tuple[int, Any]]:
 
 
 def _from_row(path: Path, index: int, row: Mapping[str, Any], seed: int) -> Problem:
-    name, shown, random = f"{path.stem}:{index}", image_in(path, row), Random(f"{seed}:{index}")
-    if (choice := choice_in(row)) is not None:
-        return Problem(name, *_with_options(*choice, random), image=shown)
-    for columns in _COLUMNS:
-        values = [row.get(name) for name in (columns.text, columns.answer, *columns.wrong)]
-        if None not in values:
-            text, right, *wrong = (str(value).strip() for value in values)
-            if wrong:
-                text, answer = _with_options(text, [right, *wrong], random)
-            else:
-                answer = _without_solution(right)
-            if shown is not None and answer.lower() in YES_OR_NO:
-                text, answer = f"{text}\n\nAnswer with yes or no.", answer.lower()
-            return Problem(name, text, answer, image=shown)
-    known = "; ".join(", ".join((columns.text, columns.answer, *columns.wrong)) for columns in _COLUMNS)
-    raise ConfigError(
-        f"problems: row {index + 1} of {path} has no problem with an answer: "
-        f"its columns are {', '.join(row) or 'none'}, but should hold one of: {known}"
-    )
+    name = f"{path.stem}:{index}"
+    where, random = f"problems: row {index + 1} of {path} ({name})", Random(f"{seed}:{index}")
+    columns = next((columns for columns in _COLUMNS if columns.fit(row)), None)
+    if columns is None:
+        known = "; ".join(", ".join((*columns.filled, *columns.letters)) for columns in _COLUMNS)
+        there = ", ".join(name for name, value in row.items() if not is_empty(value))
+        raise ConfigError(
+            f"{where} has no problem with an answer: its columns, without empty ones, are {there or 'none'}, but "
+            f"should hold one of: {known}"
+        )
+    shown = image_in(path, row, where)
+    text, right, *wrong = (str(row[name]).strip() for name in columns.filled)
+    options = [right, *wrong] if wrong else []
+    if columns == _HR_BENCH:
+        options = right_first({letter: row[letter] for letter in _LETTERS}, right, where)
+    elif columns == _VSTAR:
+        text, lettered = options_in(text)
+        options = right_first(lettered, right, where)
+    if options:
+        return Problem(name, *_with_options(text, options, random), image=shown)
+    answer = _without_solution(right)
+    if shown is not None and answer.lower() in YES_OR_NO:
+        text, answer = f"{text}\n\nAnswer with yes or no.", answer.lower()
+    return Problem(name, text, answer, image=shown)
 
 
 def _with_options(question: str, options: list[str], random: Random) -> tuple[str, str]:

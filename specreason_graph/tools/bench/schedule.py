@@ -9,7 +9,7 @@ from specreason_graph.tools.bench.arms import Arms
 from specreason_graph.tools.bench.concurrency import each
 from specreason_graph.tools.bench.journal import Journal
 from specreason_graph.tools.bench.outcome import Arm, Outcome
-from specreason_graph.tools.bench.problems import Problem
+from specreason_graph.tools.bench.problems import Problem, asking
 
 Turn = tuple[Problem, Arm, int]
 """A problem, an arm, and which sample of it."""
@@ -37,12 +37,15 @@ async def run_turns(
     """Run these turns, `concurrency` at a time; `done` is called after each.
 
     Raises:
+        ConfigError: settings, or one problem, can't work on this pair; the message names the problem.
         EndpointError: a server failed; what was finished before is kept.
     """
 
     async def run(turn: Turn) -> None:
         problem, arm, sample = turn
-        journal.append(await arms.run(arm, problem, sample))
+        with asking(problem):
+            outcome = await arms.run(arm, problem, sample)
+        journal.append(outcome)
         done()
 
     await each(todo, run, concurrency)

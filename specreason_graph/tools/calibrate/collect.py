@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from specreason_graph.tools.bench.concurrency import each
 from specreason_graph.tools.bench.journal import Journal
-from specreason_graph.tools.bench.problems import Problem
+from specreason_graph.tools.bench.problems import Problem, asking
 from specreason_graph.tools.calibrate.chains import Chains
 
 
@@ -16,11 +16,14 @@ async def collect_chains(
     """Make the chain of every problem, `concurrency` at a time; `done` is called after each.
 
     Raises:
+        ConfigError: settings, or one problem, can't work on this pair; the message names the problem.
         EndpointError: a server failed; what was finished before is kept.
     """
 
     async def make(problem: Problem) -> None:
-        journal.append(await chains.of(problem))
+        with asking(problem):
+            chain = await chains.of(problem)
+        journal.append(chain)
         done()
 
     await each(problems, make, concurrency)

@@ -100,18 +100,58 @@ def test_a_row_may_have_no_image(tmp_path: Path) -> None:
     [
         ({**POPE, "image": "../secret.png"}, "no image"),
         ({**POPE, "image": "/etc/passwd"}, "no image"),
-        ({**POPE, "image": "not there.png"}, "no image"),
         ({**POPE, "image": base64.b64encode(b"text").decode()}, "no PNG"),
         ({**POPE, "image": 7}, "holds int"),
+        ({**POPE, "image": "direct/../../secret.png"}, "no image"),
+        ({**POPE, "image": "not there.png"}, "no image 'not there.png' beside the file"),
+        ({**POPE, "image": base64.b64encode(RED[:-9]).decode()}, "breaks off before its end"),
         ({**VSTAR, "label": "D"}, "the right option is 'D', of A, B"),
+        ({**VSTAR, "text": "What?\n(A) red."}, "its options are A, and should be 2 to 4"),
+        ({**VSTAR, "text": "What?\n(A)\n(B) blue.", "label": "B"}, "its options are B, and"),
+        ({**VSTAR, "text": "What?\n(A)\n(B) blue.\n(C) red."}, "the right option is 'A', of B, C"),
+        (
+            {**VSTAR, "text": "What?\n" + "\n".join(f"({letter}) is" for letter in "ABCDE")},
+            "its options are A, B, C, D, E",
+        ),
         ({**HR, "answer": "E"}, "the right option is 'E'"),
+        ({**HR, "A": None, "B": "", "D": float("nan")}, "its options are C, and"),
+        ({**HR, "question": None}, "no problem with an answer: its columns, without empty ones, are answer, A, B"),
     ],
 )
-def test_what_is_no_image_or_no_option_is_told(tmp_path: Path, row: Any, says: str) -> None:
+def test_what_is_no_image_or_no_option_is_told_with_its_row(tmp_path: Path, row: Any, says: str) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret.png").write_bytes(RED)
-    with pytest.raises(ConfigError, match=says):
-        load_problems(jsonl(tmp_path / "inside", row))
+    with pytest.raises(ConfigError, match=rf"^problems: row 2 of .*set\.jsonl \(set:1\)[: ].*{says}"):
+        load_problems(jsonl(tmp_path / "inside", VSTAR, row))
+
+
+@pytest.mark.parametrize("written", [f"data:image/png;base64,{base64.b64encode(RED).decode()}", "iVBORw0KGgo="[:-2]])
+def test_base_64_that_can_not_be_read_is_not_told_again(tmp_path: Path, written: str) -> None:
+    with pytest.raises(ConfigError, match="there is no image beside the file, and it is no base64") as refused:
+        load_problems(jsonl(tmp_path, {**POPE, "image": written}))
+    assert "iVBOR" not in str(refused.value)
+
+
+def test_an_empty_option_is_none(tmp_path: Path) -> None:
+    """And does not swallow the line behind it."""
+    [problem] = load_problems(jsonl(tmp_path, {**VSTAR, "text": "What?\n(A)\n(B) blue.\r\n(C)  red.\n", "label": "B"}))
+    assert sorted(problem.text.splitlines()[2:4], key=lambda line: line[3:]) == [
+        f"{problem.answer}) blue.", f"{'AB'.replace(problem.answer, '')}) red.",
+    ]  # fmt: skip
+
+
+def test_images_that_the_users_own_folder_links_to(tmp_path: Path) -> None:
+    """As Hugging Face's cache does: the data file and its images are links into a folder beside the snapshots."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    (snapshot / "direct").mkdir(parents=True)
+    (blobs / "1").write_bytes(RED)
+    (blobs / "2").write_text(json.dumps(VSTAR), encoding="utf-8")
+    (snapshot / "direct" / "sa_1.png").symlink_to("../../../blobs/1")
+    (snapshot / "set.jsonl").symlink_to("../../blobs/2")
+    [problem] = load_problems(str(snapshot / "set.jsonl"))
+    assert problem.image is not None
+    assert problem.image.data == RED
 
 
 def test_problems_of_text_stay_as_they_were(tmp_path: Path) -> None:

@@ -36,8 +36,20 @@ def jsonl(folder: Path, *rows: Any) -> str:
         ({"ID": "2024-I-1", "Problem": "Find it.", "Answer": 42}, "Find it.", "42"),
         ({"question": "Find it.", "answer": "42"}, "Find it.", "42"),
         ({"problem": "Where?", "answer": "(1,2)", "level": 3}, "Where?", "(1,2)"),
+        ({"text": "As in the book.", "label": "easy", "problem": "Find it.", "answer": "42"}, "Find it.", "42"),
+        ({"text": "As in the book.", "label": "easy", "question": "Find it.", "answer": "42"}, "Find it.", "42"),
+        ({"question": None, "A": 1, "B": 2, "C": 3, "D": 4, "problem": "Find it.", "answer": "4"}, "Find it.", "4"),
     ],
-    ids=["gsm8k", "aime-2024", "aime-2024-int", "aime-2025", "comma-that-is-no-separator"],
+    ids=[
+        "gsm8k",
+        "aime-2024",
+        "aime-2024-int",
+        "aime-2025",
+        "comma-that-is-no-separator",
+        "ours-beside-those-of-v-star",
+        "gsm8k-beside-those-of-v-star",
+        "ours-beside-those-of-hr-bench",
+    ],
 )
 def test_columns_of_the_usual_sets(tmp_path: Path, row: dict[str, Any], text: str, answer: str) -> None:
     [problem] = load_problems(jsonl(tmp_path, row))
@@ -113,10 +125,15 @@ def test_a_task_that_needs_more_than_a_seed_is_refused() -> None:
         ("", "holds 0 problems"),
         ('{"problem": "a", "answer": "1"}\n\n{"problem": \n', "line 3 of .* is not JSON"),
         ('{"problem": "a", "answer": "1"}\n["b", "2"]\n', "line 2 of .* is not a JSON object"),
-        ('{"text": "a", "answer": "1"}\n', "its columns are text, answer, but should hold one of: problem, answer; "),
-        ('{"problem": "a", "answer": null}\n', "row 1 of .* has no problem with an answer"),
+        ('{"text": "a", "answer": "1"}\n', "empty ones, are text, answer, but should hold one of: problem, answer; "),
+        ('{"problem": "a", "answer": null}\n', r"row 1 of .*set\.jsonl \(set:0\) has no problem with an answer"),
+        (
+            '{"problem": "a", "answer": "1"}\n\n{"problem": " ", "answer": "1"}\n',
+            r"row 3 of .* \(set:2\) has no problem",
+        ),
+        ('{"problem": "a", "answer": NaN}\n', "without empty ones, are problem, but"),
     ],
-    ids=["empty", "not-json", "no-object", "other-columns", "no-answer"],
+    ids=["empty", "not-json", "no-object", "other-columns", "no-answer", "blank", "not-a-number"],
 )
 def test_a_file_that_holds_no_problems_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "set.jsonl"

@@ -102,6 +102,24 @@ def test_a_problem_that_has_changed_is_not_gone_on_with(
     assert "problem cows:0 is another one" in done.err
 
 
+@pytest.mark.parametrize("command", ["bench", "calibrate"])
+def test_a_problem_that_can_not_be_asked_is_named(
+    specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path, command: str
+) -> None:
+    """Guards long runs: what was finished is kept, and the same command goes on once that one problem is mended."""
+    run, cows = tmp_path / "run.jsonl", problems.read_text().splitlines()
+    problems.write_text("\n".join([*cows[:2], json.dumps({**PROBLEM, "problem": "How many legs?" * 9_999})]))
+    arguments = [command, "--problems", str(problems), "--out", str(run), *at(servers, "instruct")]
+    arguments += ["--policy", str(tmp_path / "cows.json")] if command == "calibrate" else ["--arm", "base"]
+    done = specreason(*arguments)
+    assert (done.status, done.err.rstrip().endswith("(at problem cows:2)")) == (2, True), done.err
+    records = [json.loads(line)["problem"] for line in run.read_text().splitlines()[1:]]
+    assert records == ["cows:0", "cows:1"]
+    problems.write_text("\n".join(cows))
+    assert "(at problem" not in specreason(*arguments).err
+    assert [json.loads(line)["problem"] for line in run.read_text().splitlines()[1:]] == [*records, "cows:2"]
+
+
 def test_rejudging_with_the_runs_own_settings_changes_no_decision(
     specreason: Specreason, servers: ScriptedPair, problems: Path, tmp_path: Path
 ) -> None:
