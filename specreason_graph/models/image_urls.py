@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import aiohttp
@@ -11,6 +12,7 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.models.image_file import MOST_BYTES
 
 _SECONDS = 30.0
+_AT_ONCE = 8
 _PART = 2**16  # bytes that are read at a time
 _CLIMBS = ("..", "\\", "%")  # in a path that is decoded once
 
@@ -35,6 +37,36 @@ def _root(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 
 
+async def fetch_all(allowed: Sequence[str], urls: Sequence[str], known: dict[str, bytes], *, within: int) -> None:
+    """Fetch what is at some addresses, a few at a time; the first that fails ends all.
+
+    Args:
+        allowed: how the addresses begin that may be fetched from.
+        urls: the addresses, each once.
+        known: where what is there is put, by its address.
+        within: how many bytes all of them may be.
+
+    Raises:
+        ConfigError: as `fetched`, or they are more.
+    """
+    places, size = asyncio.Semaphore(_AT_ONCE), 0
+
+    async def fetch(url: str) -> None:
+        nonlocal size
+        async with places:
+            known[url] = await fetched(allowed, url)
+        size += len(known[url])
+        if size > within:
+            raise ConfigError(f"messages: their images are more than {within} bytes together; send fewer")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for url in urls:
+                group.create_task(fetch(url))
+    except ExceptionGroup as failed:  # the first failure has cancelled the others
+        raise failed.exceptions[0] from None
+
+
 async def fetched(allowed: Sequence[str], url: str) -> bytes:
     """What is at an address; redirections are not followed, for they could lead anywhere.
 
@@ -42,7 +74,7 @@ async def fetched(allowed: Sequence[str], url: str) -> bytes:
         ConfigError: the address is not allowed, or does not give an image's bytes.
     """
     if not is_allowed(allowed, url):
-        where = f"only from {', '.join(allowed)}" if allowed else "from nowhere"
+        where = "only from the addresses in it" if allowed else "from nowhere"
         raise ConfigError(f"image_urls: images are fetched {where}; send the image as base64, or allow its address")
     name = URL(url).host
     try:
