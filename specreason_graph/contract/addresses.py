@@ -13,13 +13,25 @@ from yarl import URL
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def _root(given: str) -> str:
+def _whole(given: str) -> str:
     if not given.startswith(("http://", "https://")):
         raise ValueError("an address must begin with http:// or https://, such as http://127.0.0.1:8000")
     url = _parsed(given)
     if url is None or not url.host or {"?", "#"} & set(given):
         raise ValueError("this is no address of a server, such as http://127.0.0.1:8000 or https://host/path")
-    return str(url.with_user(None) if user_of(given) else given).rstrip("/").removesuffix("/v1")
+    return given
+
+
+def _root(given: str) -> str:
+    return str(URL(given).with_user(None) if user_of(given) else given).rstrip("/").removesuffix("/v1")
+
+
+def _beginning(given: str) -> str:
+    if user_of(given) is not None:
+        raise ValueError("images are fetched without a user and a password; leave them out of the address")
+    if "*" in given:
+        raise ValueError("hosts and paths are written out, one address for each; there is no *")
+    return given.rstrip("/")
 
 
 def _parsed(url: str) -> URL | None:
@@ -58,8 +70,11 @@ def _named(headers: object) -> object:
     return headers
 
 
-Address = Annotated[str, AfterValidator(_root)]
+Address = Annotated[str, AfterValidator(_whole), AfterValidator(_root)]
 """Root of a server; a trailing `/v1` is dropped."""
+
+ImageAddress = Annotated[str, AfterValidator(_whole), AfterValidator(_beginning)]
+"""How addresses begin that images are fetched from."""
 
 Secret = Annotated[SecretStr, AfterValidator(_sendable)]
 """What a header can hold; spaces around it are dropped."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from specreason_graph.contract.addresses import Address, Headers, Secret, user_of
+from specreason_graph.contract.addresses import Address, Headers, ImageAddress, Secret, user_of
 from specreason_graph.contract.errors import ConfigError, checked, in_one_line
 from specreason_graph.contract.small_files import small_text
 
@@ -92,7 +92,7 @@ class PairConfig(BaseModel):
     base: EndpointConfig
     draft: EndpointConfig
     preset: str | None = Field(default=None, description="Preset of this pair; None finds it by the models' names")
-    image_urls: tuple[Address, ...] = Field(
+    image_urls: tuple[ImageAddress, ...] = Field(
         default=(),
         description="How the addresses begin that images are fetched from, such as https://example.com/images/; none: "
         "images come with the message",

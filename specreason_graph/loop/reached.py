@@ -128,10 +128,10 @@ async def seen(
     """
     if not holds_images(messages):
         return messages, NO_IMAGES
-    sight = await pair.base.sight()
+    sight, question = await pair.base.sight(), last_question(messages)
     if sight.place:
-        return await taken_out(messages, pair.config.image_urls, fetched)
-    if holds_images(messages[last_question(messages) :]):
+        return await taken_out(messages, pair.config.image_urls, fetched, question)
+    if holds_images(messages[question:]):
         raise ConfigError(f"messages: {sight.why_not}; leave the images out, or serve base as a model that sees")
     return messages, NO_IMAGES
 

@@ -19,7 +19,9 @@ from langchain_core.messages import (
 )
 
 from specreason_graph.contract.errors import ConfigError
+from specreason_graph.contract.quoted import quotable
 from specreason_graph.endpoint.protocol import ChatMessage as Told
+from specreason_graph.models.image_block import is_encoded, shows
 from specreason_graph.models.images import named
 from specreason_graph.models.presets import Preset
 
@@ -188,14 +190,31 @@ def _block(message: BaseMessage, block: str | dict[str, Any], *, now: bool) -> s
         return str(block["text"])
     is_said = isinstance(message, HumanMessage) or _said_by(message) == "user"
     if now and (is_said or (kind in _SEEN and not isinstance(message, AIMessage))):  # it would be passed over
-        raise ConfigError(f"messages: text and images can be reasoned about here, not {kind:.40}; leave it out")
+        what = quotable(kind, "a block of another type")
+        raise ConfigError(f"messages: text and images can be reasoned about here, not {what}; leave it out")
     if kind in _SEEN:
         return f"({kind.removeprefix('input_').removesuffix('_url')})"
-    return json.dumps(block, ensure_ascii=False, default=str) if isinstance(message, ToolMessage) else ""
+    return as_text(block) if isinstance(message, ToolMessage) else ""
+
+
+def as_text(block: dict[str, Any]) -> str:
+    """What a tool gives in a shape of its own, as models are told it."""
+    return json.dumps(block, ensure_ascii=False, default=str)
 
 
 def _kind(message: BaseMessage, block: dict[str, Any]) -> str:
-    """What a block says that it is; Bedrock's say it by their only name, and a tool's may mean anything by one."""
-    if "type" not in block and len(block) == 1 and not isinstance(message, ToolMessage):
+    """What a block says that it is; Bedrock's say it by their only name."""
+    if isinstance(message, ToolMessage):
+        return _kind_in_tool(message, block)
+    if "type" not in block and len(block) == 1:
         return str(next(iter(block)))
-    return str(block.get("type", "?"))
+    return str(block.get("type", ""))
+
+
+def _kind_in_tool(message: ToolMessage, block: dict[str, Any]) -> str:
+    """A tool's block may be a row of its own, whose `type` means anything."""
+    if shows(message, block):
+        return "image"
+    kind = str(block.get("type", ""))
+    is_block = isinstance(block.get("text"), str) if kind == "text" else is_encoded(block)
+    return kind if is_block else "row"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 
 import aiohttp
 from yarl import URL
@@ -11,6 +12,7 @@ from specreason_graph.contract.errors import ConfigError
 from specreason_graph.models.image_file import MOST_BYTES
 
 _SECONDS = 30.0
+_AT_ONCE = 8
 _PART = 2**16  # bytes that are read at a time
 _CLIMBS = ("..", "\\", "%")  # in a path that is decoded once
 
@@ -35,15 +37,63 @@ def _root(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 
 
+class Unavailable(ConfigError):
+    """An address is not allowed, or has nothing for us: it may have had an image, when that was asked about."""
+
+
+async def fetch_all(
+    allowed: Sequence[str],
+    urls: Sequence[str],
+    known: dict[str, bytes],
+    *,
+    within: int,
+    spare: Collection[str] = (),
+) -> None:
+    """Fetch what is at some addresses, a few at a time; the first that fails ends all.
+
+    Args:
+        allowed: how the addresses begin that may be fetched from.
+        urls: the addresses, each once.
+        known: where what is there is put, by its address.
+        within: how many bytes all of them may be.
+        spare: those of them that need not be available; of one that is not, no byte is put.
+
+    Raises:
+        ConfigError: as `fetched`, or they are more.
+    """
+    places, size = asyncio.Semaphore(_AT_ONCE), 0
+
+    async def fetch(url: str) -> None:
+        nonlocal size
+        async with places:
+            try:
+                known[url] = await fetched(allowed, url)
+            except Unavailable:
+                if url not in spare:
+                    raise
+                known[url] = b""
+        size += len(known[url])
+        if size > within:
+            raise ConfigError(f"messages: their images are more than {within} bytes together; send fewer")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for url in urls:
+                group.create_task(fetch(url))
+    except ExceptionGroup as failed:  # the first failure has cancelled the others
+        raise failed.exceptions[0] from None
+
+
 async def fetched(allowed: Sequence[str], url: str) -> bytes:
     """What is at an address; redirections are not followed, for they could lead anywhere.
 
     Raises:
-        ConfigError: the address is not allowed, or does not give an image's bytes.
+        Unavailable: the address is not allowed, or what is there is refused to us (4xx).
+        ConfigError: it does not give an image's bytes.
     """
     if not is_allowed(allowed, url):
-        where = f"only from {', '.join(allowed)}" if allowed else "from nowhere"
-        raise ConfigError(f"image_urls: images are fetched {where}; send the image as base64, or allow its address")
+        where = "only from the addresses in it" if allowed else "from nowhere"
+        raise Unavailable(f"image_urls: images are fetched {where}; send the image as base64, or allow its address")
     name = URL(url).host
     try:
         async with (
@@ -52,7 +102,8 @@ async def fetched(allowed: Sequence[str], url: str) -> bytes:
             client.get(url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as response,
         ):
             if response.status != 200:
-                raise ConfigError(f"messages: {name} answered {response.status} for an image; send it as base64")
+                error = Unavailable if 400 <= response.status < 500 else ConfigError
+                raise error(f"messages: {name} answered {response.status} for an image; send it as base64")
             data = bytearray()
             async for part in response.content.iter_chunked(_PART):
                 data += part

@@ -13,17 +13,19 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeGuard, TypeVar, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AnyMessage, BaseMessage
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.image import Image
 from specreason_graph.endpoint.protocol import Endpoint
+from specreason_graph.models.image_block import Source, is_image, shown, shows, source
 from specreason_graph.models.image_file import image
-from specreason_graph.models.image_urls import fetched
+from specreason_graph.models.image_urls import fetch_all
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.quoting import Quotes
 
@@ -32,7 +34,6 @@ OURS = "specreason:"
 
 _Message = TypeVar("_Message", bound=BaseMessage)
 
-_KINDS = ("image", "image_url", "input_image")
 _LONGEST_NAME = 256
 """Characters of what only names an image; a longer address is kept as bytes are."""
 _MOST, _MOST_BYTES = 250, 2**27
@@ -74,16 +75,6 @@ class Images(NamedTuple):
 NO_IMAGES = Images()
 
 
-def is_image(block: object) -> bool:
-    """Whether a message's block is an image, in LangChain's shape or a provider's."""
-    match block:
-        case {"type": kind}:
-            return kind in _KINDS
-        case {"image": {"source": _}, **more}:  # Bedrock's, which says what it is by its only name
-            return not more
-    return False
-
-
 def holds_bytes(block: object) -> bool:
     """Whether it is an image that was sent with the message, and not only named."""
     return is_image(block) and any(_is_long(value) for value in cast(dict[str, Any], block).values())
@@ -113,85 +104,94 @@ def changed_blocks(message: _Message, change: Callable[[Any], Any]) -> _Message:
 
 
 def holds_images(messages: Sequence[BaseMessage]) -> bool:
-    """Whether anybody but a model shows one; what a model is said to have drawn is told as a word."""
-    return any(is_image(block) for message in messages for block in _blocks(message))
+    """Whether anybody but a model shows one."""
+    return any(map(shown, messages))
 
 
 async def taken_out(
-    messages: Sequence[AnyMessage], allowed: Sequence[str], known: dict[str, bytes]
+    messages: Sequence[AnyMessage], allowed: Sequence[str], known: dict[str, bytes], question: int = 0
 ) -> tuple[list[AnyMessage], Images]:
     """The conversation as text, with a word in each image's place, and the images.
+
+    One of an earlier turn that is only named, and can't be had any more, is left as it is: models are told of it.
 
     Args:
         messages: the conversation.
         allowed: how the addresses begin that images may be fetched from.
         known: what was fetched before, by its address; what is fetched now is added.
+        question: where in the conversation the question begins.
 
     Raises:
         ConfigError: one is no image that can be shown.
     """
     stem = f"SHOWN{secrets.token_hex(8)}N"  # nobody can have typed it, in messages, calls or tools
+    sources = [(at >= question, source(block)) for at, message in enumerate(messages) for block in shown(message)]
+    if len(sources) > _MOST:
+        raise _too_many()
+    urls = {said.value: None for _, said in sources if _is_address(said) and said.value not in known}
+    asked_for = {said.value for asked, said in sources if asked and _is_address(said)}
+    await fetch_all(allowed, list(urls), known, within=_MOST_BYTES, spare=urls.keys() - asked_for)
     found: list[Image] = []
+    size = 0
+    words: list[str | None] = []
+    for asked, said in sources:
+        if said is not None and not asked and _is_lost(said, known):
+            words.append(None)
+            continue
+        words.append(f"{stem}{len(found)}E")
+        found.append(await asyncio.to_thread(image, _data(said, known)))  # a broken file may take a while
+        size += len(found[-1].data)
+        if size > _MOST_BYTES:
+            raise _too_many()
+    told = iter(words)
 
-    async def told(block: Any) -> Any:
-        if not is_image(block):
-            return block
-        data = await _data(block, allowed, known)
-        found.append(await asyncio.to_thread(image, data))  # a broken file may take a while
-        if len(found) > _MOST or sum(len(one.data) for one in found) > _MOST_BYTES:
-            raise ConfigError(
-                f"messages: their images are more than {_MOST}, or than {_MOST_BYTES} bytes together; send fewer"
-            )
-        return {"type": "text", "text": f"{stem}{len(found) - 1}E"}
+    def in_place(message: AnyMessage, block: Any) -> Any:
+        word = next(told) if shows(message, block) else None
+        return block if word is None else {"type": "text", "text": word}
 
-    text = [
-        message.model_copy(update={"content": [await told(block) for block in blocks]}) if blocks else message
-        for message in messages
-        for blocks in [_blocks(message)]
-    ]
+    text = [changed_blocks(message, partial(in_place, message)) for message in messages]
     return text, Images(stem, tuple(found))
 
 
-def _blocks(message: BaseMessage) -> Sequence[Any]:
-    return () if isinstance(message, AIMessage) or isinstance(message.content, str) else message.content
+def _is_lost(said: Source, known: Mapping[str, bytes]) -> bool:
+    """Whether an image is only named, and not to be had by its name."""
+    if said.kind == "file_id":
+        return not said.value.startswith(OURS)
+    return _is_address(said) and not known[said.value]
 
 
-async def _data(block: dict[str, Any], allowed: Sequence[str], known: dict[str, bytes]) -> bytes:
-    block = {name: value for name, value in block.items() if value is not None}
-    if (url := block.get("image_url")) is not None:  # OpenAI's shapes have a text here, or an object
-        block = {"type": "image_url", "image_url": {"url": url.get("url") if isinstance(url, dict) else url}}
-    match _standard(block):
-        case {"type": "image", "base64": str(data)}:
+def _is_address(said: Source | None) -> TypeGuard[Source]:
+    return said is not None and said.kind == "url" and not said.has_bytes
+
+
+def _too_many() -> ConfigError:
+    return ConfigError(
+        f"messages: their images are more than {_MOST}, or than {_MOST_BYTES} bytes together; send fewer"
+    )
+
+
+def _data(said: Source | None, known: Mapping[str, bytes]) -> bytes:
+    match said:
+        case Source("base64", data):
             return _decoded(data)
-        case {"type": "image", "url": str(url)} if url[:5].lower() == "data:":
+        case Source("url", url) if said.has_bytes:
             about, _, data = url.partition(",")
             if not about.lower().endswith(";base64"):
                 raise ConfigError("messages: an image's data URL is not base64; write it as data:image/png;base64,…")
             return _decoded(data)
-        case {"type": "image", "url": str(url)}:
-            if url not in known:
-                known[url] = await fetched(allowed, url)
+        case Source("url", url):
             return known[url]
-        case {"file_id": str(name)} if name.startswith(OURS):
+        case Source("file_id", name) if name.startswith(OURS):
             raise ConfigError(
                 "messages: an image was put away by a run that has not ended; resume that run, or take the image from "
                 "its thread's specreason_images"
             )
-        case {"file_id": str()}:
+        case Source("file_id"):
             raise ConfigError(
                 "messages: an image is named by a file id, and the files of other providers can't be read here; send "
                 "its bytes as base64"
             )
     raise ConfigError("messages: an image block has neither base64 nor a url; send its bytes as base64")
-
-
-def _standard(block: dict[str, Any]) -> object:
-    """In LangChain's shape, if it knows the block's."""
-    try:
-        standard = HumanMessage([block]).content_blocks[0]
-    except (AttributeError, KeyError, TypeError, ValueError):  # it lacks what its shape has
-        return None
-    return standard if standard["type"] == "image" else block
 
 
 def _decoded(data: str) -> bytes:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.prompt_values import PromptValue
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import RunnableConfig
 
 from specreason_graph.loop.reply import usage_metadata
@@ -23,8 +24,16 @@ _Message = TypeVar("_Message", bound=AIMessage)
 class TracedCalls(BaseChatModel):
     """A chat model that is called so; what makes its replies leaves their usage out."""
 
-    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
-        return traceable(super()._convert_input(model_input))
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:  # of streams, which end in no `generate`
+        return ChatPromptValue(messages=traceable(super()._convert_input(model_input).to_messages()))
+
+    def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        """One reply to each conversation."""
+        return super().generate([traceable(it) for it in messages], *args, **kwargs)
+
+    async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
+        """One reply to each conversation."""
+        return await super().agenerate([traceable(it) for it in messages], *args, **kwargs)
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:
         """One reply, from any thread: one event loop in the background talks to the models for all of them."""

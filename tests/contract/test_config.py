@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from specreason_graph.contract.config import EndpointConfig, Environment
+from specreason_graph.contract.config import EndpointConfig, Environment, PairConfig
 from specreason_graph.contract.errors import ConfigError, checked
 
 
@@ -196,3 +196,27 @@ def test_a_named_file_that_cannot_be_read_is_not_passed_over(
         monkeypatch.setenv("SPECREASON_ENV_FILE", str(named))
         with pytest.raises(ConfigError, match=r"^SPECREASON_ENV_FILE: can't read"):
             Environment()
+
+
+PAIR = {"base": {"base_url": _URL}, "draft": {"base_url": _URL}}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://user:sk-x@a.example/x", "without a user and a password"),
+        ("https://*.example.com/", "written out"),
+        ("https://example.com/*/images", "written out"),
+        ("https://example.com/x?key=sk-x", "no address"),
+    ],
+)
+def test_an_address_of_images_that_none_could_begin_with_is_refused(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^image_urls\.0: .*{says}") as refused:
+        checked(PairConfig, {**PAIR, "image_urls": [url]})
+    assert "sk-x" not in str(refused.value)
+
+
+def test_an_address_of_images_is_allowed_as_it_is_written() -> None:
+    """Guards hosts of which one folder is allowed: those of servers lose a `/v1`."""
+    config = PairConfig.model_validate({**PAIR, "image_urls": ["https://example.com/v1/"]})
+    assert config.image_urls == ("https://example.com/v1",)

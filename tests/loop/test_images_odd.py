@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from drawings import drawing
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
-from specreason_graph import ConfigError, Pair, Settings, create_specreason
+from specreason_graph import ConfigError, Settings, create_specreason
 from specreason_graph.contract.errors import EndpointFailed
 from specreason_graph.loop.history import runs_of
 from specreason_graph.testing import Fault, Script, ScriptedServer
@@ -127,67 +124,6 @@ async def test_base_looks_once_while_the_draft_is_gone() -> None:
     assert state["messages"][-1].text == "12"
     assert [step["source"] for step in state["specreason_steps"]] == ["base"] * 5
     assert sum(body["sampling_params"]["max_tokens"] == 1 for body in asked) == 1
-
-
-@pytest.fixture
-def asked_for() -> list[str]:
-    """What was fetched from there."""
-    return []
-
-
-@pytest.fixture
-async def site(asked_for: list[str]) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """An address, and what is there."""
-    there = [RED]
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        asked_for.append(request.path)
-        return web.Response(body=there[0])
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    async with TestServer(app) as server:
-        yield f"http://{server.host}:{server.port}", there
-
-
-async def test_an_image_by_address_has_to_be_the_same_one_on_resume(site: tuple[str, list[bytes]]) -> None:
-    """And a run that was refused for it goes on once the image is back: what was seen in between is forgotten."""
-    url, there = site
-    thread: Any = {"configurable": {"thread_id": "t"}}
-    asked = HumanMessage([{"type": "image", "url": f"{url}/images/a.png"}, "What is it?"])
-    async with pair_of(server("base"), server("draft"), image_urls=(f"{url}/images",)) as (_, pair):
-        saver = InMemorySaver()
-        graph = create_specreason(pair=pair).compile(checkpointer=saver, interrupt_before=["regenerate"])
-        await graph.ainvoke({"messages": [asked]}, thread)
-        async with Pair(pair.config) as another:
-            resumed = create_specreason(pair=another).compile(checkpointer=saver)
-            there[0] = BLUE
-            with pytest.raises(ConfigError, match="began on other prompts"):
-                await resumed.ainvoke(None, thread)
-            there[0] = b"<html>"
-            with pytest.raises(ConfigError, match="no PNG"):
-                await resumed.ainvoke(None, thread)
-            there[0] = RED
-            state = await resumed.ainvoke(None, thread)
-    assert state["messages"][-1].text == "12"
-    assert state["messages"][0].content == asked.content
-
-
-@pytest.mark.parametrize("path", [None, INFERENCE])
-async def test_an_image_by_address_is_fetched_once_a_run(
-    path: str | None, site: tuple[str, list[bytes]], asked_for: list[str]
-) -> None:
-    """Also where the draft is gone, which every node tries again, and where it is shown twice."""
-    url, _ = site
-    block: Any = {"type": "image", "url": f"{url}/images/a.png"}
-    async with pair_of(server("base"), server("draft"), image_urls=(f"{url}/images",)) as (servers, pair):
-        graph = create_specreason(pair=pair).compile()
-        await graph.ainvoke({"messages": [shown(BLUE)]})
-        if path is not None:
-            servers.draft.fail(Fault("status", status=500), path=path, times=None)
-        state = await graph.ainvoke({"messages": [HumanMessage([block, block, "What is it?"])]})
-    assert state["messages"][-1].text == "12"
-    assert asked_for == ["/images/a.png"]
 
 
 async def test_images_of_all_who_speak_are_put_away_in_mid_run_and_are_back_in_the_end() -> None:

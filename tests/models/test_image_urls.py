@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +13,8 @@ from drawings import file
 
 from specreason_graph import ConfigError
 from specreason_graph.models import image_urls
-from specreason_graph.models.image_urls import fetched, is_allowed
+from specreason_graph.models.image_urls import fetch_all, fetched, is_allowed
+from specreason_graph.use.gateway.refusal import refusal
 
 ALLOWED = ("https://example.com/images", "http://other.example:8080")
 
@@ -78,9 +81,12 @@ async def test_what_is_allowed_is_fetched(site: str) -> None:
     assert await fetched([f"{site}/images"], f"{site}/images/red.png") == file("red")
 
 
-async def test_nothing_is_fetched_by_default() -> None:
-    with pytest.raises(ConfigError, match=r"image_urls: .* send the image as base64, or allow its address"):
-        await fetched((), "https://example.com/a.png")
+@pytest.mark.parametrize(("allowed", "where"), [((), "from nowhere"), (ALLOWED, "only from the addresses in it")])
+async def test_nothing_is_fetched_by_default(allowed: tuple[str, ...], where: str) -> None:
+    says = f"image_urls: images are fetched {where}; send the image as base64, or allow its address"
+    with pytest.raises(ConfigError, match=says) as refused:
+        await fetched(allowed, "https://else.example/a.png")
+    assert refusal(refused.value, "1").document["error"]["message"] == str(refused.value), "a client is told all of it"
 
 
 @pytest.mark.parametrize(("path", "says"), [("away", "answered 302"), ("nothing", "answered 404")])
@@ -103,3 +109,54 @@ async def test_no_more_is_read_than_an_image_may_have(site: str, monkeypatch: py
 async def test_nothing_is_unpacked(site: str) -> None:
     """Guards memory: a few bytes may unpack to as many as somebody likes."""
     assert len(await fetched([f"{site}/images"], f"{site}/images/packed")) < 2**12
+
+
+async def test_some_are_fetched_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Counter[str] = Counter()
+
+    async def slowly(allowed: object, url: str) -> bytes:
+        seen["now"] += 1
+        seen["most"] = max(seen["most"], seen["now"])
+        await asyncio.sleep(0.01)
+        seen["now"] -= 1
+        return url.encode()
+
+    monkeypatch.setattr(image_urls, "fetched", slowly)
+    urls, known = [f"https://x/{at}" for at in range(20)], {"https://y": b"y"}
+    await fetch_all((), urls, known, within=1000)
+    assert known == {"https://y": b"y", **{url: url.encode() for url in urls}}
+    assert seen["most"] == 8
+
+
+async def test_the_first_that_fails_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    async def fetch(allowed: object, url: str) -> bytes:
+        if url == "bad":
+            raise ConfigError("bad")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(url)
+        return b""
+
+    monkeypatch.setattr(image_urls, "fetched", fetch)
+    with pytest.raises(ConfigError, match=r"^bad$"):
+        await fetch_all((), ["a", "b", "bad", *"cdefghij"], {}, within=1000)
+    assert set(ended) <= {*"abcdefgh"}
+    assert {"a", "b"} <= set(ended)
+
+
+async def test_all_that_is_fetched_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards memory: an address is a few letters, and hundreds of them fit into a request."""
+    fetching: list[str] = []
+
+    async def fetch(allowed: object, url: str) -> bytes:
+        fetching.append(url)
+        await asyncio.sleep(0)
+        return bytes(10)
+
+    monkeypatch.setattr(image_urls, "fetched", fetch)
+    with pytest.raises(ConfigError, match="more than 25 bytes together; send fewer"):
+        await fetch_all((), [str(at) for at in range(200)], {}, within=25)
+    assert len(fetching) < 20

@@ -26,6 +26,8 @@ SHAPES: list[dict[str, Any]] = [
     {"type": "image_url", "image_url": DATA},
     {"type": "input_image", "image_url": DATA},
     {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": TEXT}},
+    {"type": "image", "source": {"type": "base64", "data": TEXT}},
+    {"type": "image", "source_type": "base64", "data": TEXT, "id": "1"},
     {"image": {"format": "png", "source": {"bytes": RED}}},
     {"type": "image", "base64": TEXT, "url": None, "file_id": None},
     {"type": "image_url", "image_url": {"url": DATA, "detail": None}, "file_id": None},

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.messages.tool import tool_call
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from specreason_graph.contract.quoted import kind_of, quotable_id
 from specreason_graph.models.conversation import REASONING
 from specreason_graph.use.gateway.calls import is_object
 
@@ -40,7 +41,7 @@ class Function(BaseModel):
     @classmethod
     def _an_object(cls, text: str) -> str:
         if not is_object(text or "{}"):
-            raise ValueError(f"the arguments of a call are a JSON object as text, not {text[:80]!r}")
+            raise ValueError('the arguments of a call are a JSON object as text, such as {"city": "Paris"}')
         return text
 
 
@@ -80,11 +81,11 @@ class Message(Sparse):
             return content
         if not isinstance(content, list):
             raise ValueError("a content is a text or a list of parts")
-        for part in content:
+        for at, part in enumerate(content):
             if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-                raise ValueError(f"a part is an object with a type, not {str(part)[:80]!r}")
+                raise ValueError(f"a part is an object whose type is a text, and part {at} is {kind_of(part)}")
             if part["type"] == "text" and not isinstance(part.get("text"), str):
-                raise ValueError("a part of type text has a text")
+                raise ValueError(f"a part of type text has a text, and part {at} has none")
         return "".join(part["text"] for part in content) if _all_text(content) else content
 
     @model_validator(mode="after")
@@ -97,7 +98,7 @@ class Message(Sparse):
             raise ValueError(f"tool_calls are made by role assistant, not {self.role}")
         ids = [call.id for call in self.tool_calls]
         if len(set(ids)) < len(ids):
-            raise ValueError(f"tool_calls: two have one id ({', '.join(sorted(ids)[:_NAMED])})")
+            raise ValueError(f"tool_calls: two have one id ({_named(ids)})")
         return self
 
     def as_langchain(self, called: Mapping[str, str]) -> BaseMessage:
@@ -143,17 +144,19 @@ def check_order(messages: list[Message]) -> list[Message]:
         ids = {call.id for call in message.tool_calls}
         called |= ids
         if message.role == "tool" and message.tool_call_id not in called:
-            raise ValueError(
-                f"the result at {place} answers {message.tool_call_id!r}, which no call before it has as id"
-            )
+            answered = quotable_id(str(message.tool_call_id))
+            raise ValueError(f"the result at {place} answers {answered}, which no call before it has as id")
         if message.role == "user":
             waiting = set()
         waiting |= ids  # in place: conversations may have thousands of calls
         waiting.discard(str(message.tool_call_id))
     if waiting:
-        named = ", ".join(sorted(waiting)[:_NAMED])
-        raise ValueError(f"{named} has no result: send one of role tool for each call")
+        raise ValueError(f"{_named(waiting)} has no result: send one of role tool for each call")
     return messages
+
+
+def _named(ids: Iterable[str]) -> str:
+    return ", ".join(map(quotable_id, sorted(ids)[:_NAMED]))
 
 
 def _all_text(parts: list[dict[str, Any]]) -> bool:

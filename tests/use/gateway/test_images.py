@@ -95,3 +95,32 @@ async def test_a_run_that_is_seen_keeps_no_image_when_it_is_over() -> None:
     run.ended(answered=True)
     assert red.base64 not in repr(run)
     assert run.so_far()["question"] == run.report()["question"] == TEXT["text"]
+
+
+PARTS: Any = [
+    {"type": "image", "source_type": "url"},
+    {"type": "image", "source_type": "base64"},
+    {"type": "file", "source_type": "id"},
+    {"type": "file", "source_type": "text", "text": "x"},
+    {"image_url": {"url": drawing("red").url}},
+    drawing("red").url,
+    {"image": {"format": "png", "source": {"bytes": RED["base64"]}}},
+    {"type": RED["base64"], "x": 1},
+    {RED["base64"]: 1},
+    {"type": 5, RED["base64"]: 1},
+    {"type": "image", "data": RED["base64"]},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_part_that_is_odd_is_the_requests_fault_and_is_not_quoted(part: Any, stream: bool) -> None:
+    async with served(server("base"), server("draft")) as it, it.http as http:
+        for role in ("user", "system"):
+            messages = [{"role": role, "content": [TEXT, part]}, {"role": "user", "content": "x"}]
+            asked = asking(messages=messages[: 1 if role == "user" else 2], stream=stream)
+            answer = await http.post("/v1/chat/completions", json=asked)
+            if role == "user" or answer.status_code != 200:
+                assert answer.status_code == 400, answer.text
+                assert answer.json()["error"]["message"].startswith("messages")
+            assert RED["base64"][:8] not in answer.text
