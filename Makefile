@@ -17,7 +17,8 @@ QUICK := $(SCRIPTED) $(ALONE:%=--ignore %) --deselect $(MANY)
 ELSEWHERE := $(QUICK) --ignore tests/use/page/test_browser.py --ignore tests/tools/report \
 	--ignore tests/tools/cli/test_hostile.py
 
-.PHONY: demo studio test test-real test-pythons $(PYTHONS:%=test-%) durable soak test-vllm vllm-cpu lint examples clean
+.PHONY: demo studio test test-real test-pythons $(PYTHONS:%=test-%) durable soak test-vllm test-vllm-images \
+	test-vllm-contract test-vllm-kills vllm-cpu lint examples clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -63,11 +64,17 @@ soak: .venv/.installed  ## thousands of runs with faults, kills, a database that
 vllm-cpu: .venv/.installed  ## vLLM for a CPU in an environment of its own, and real models for it
 	$(BIN)/python -m tests.real_vllm.environment
 
-test-vllm: vllm-cpu  ## the tests on real vLLM servers
-	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py tests/benchmarks
+test-vllm: test-vllm-images test-vllm-contract test-vllm-kills  ## the tests on real vLLM servers
+
+test-vllm-images: vllm-cpu
+	$(BIN)/python -m pytest -m real_vllm $(SEEING) tests/real_vllm/test_images.py
+
+test-vllm-contract: vllm-cpu
 	$(BIN)/python -m pytest -m real_vllm tests/endpoint --ignore $(SEEING) tests/real_vllm/test_cross.py \
 		tests/real_vllm/test_fields.py tests/real_vllm/test_faults.py
-	$(BIN)/python -m pytest -m real_vllm $(SEEING) tests/real_vllm/test_images.py
+
+test-vllm-kills: vllm-cpu
+	$(BIN)/python -m pytest -m real_vllm tests/real_vllm/test_killed.py tests/real_vllm/test_twin.py tests/benchmarks
 
 lint: .venv/.installed  ## style and types
 	$(BIN)/ruff check .

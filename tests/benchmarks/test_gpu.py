@@ -227,7 +227,7 @@ def test_the_script_measures_every_part_once(processes: Processes, quick: dict[s
 
 
 @pytest.mark.real_vllm
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_script_runs_on_real_vllm(quick: dict[str, Any], tmp_path: Path) -> None:
     """On a CPU, with the small real pair: what a GPU costs minutes to find wrong."""
     file = tmp_path / "plan.toml"

@@ -20,7 +20,7 @@ SCRIPTED = {
     "b-qwen3-any": scripted("b", "qwen3", tokens_per_event=0),
 }
 LLAMACPP = pytest.param("llamacpp", marks=pytest.mark.real_models)
-VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(400)])
+VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(900)])
 
 
 @pytest.fixture(scope="module", params=[*SCRIPTED, LLAMACPP, VLLM])

@@ -19,7 +19,7 @@ from specreason_graph.endpoint.protocol import Form, Marker, Token
 
 from .contract import GREEDY, Engine, Generated, Opened, collected, scripted, seeing
 
-VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(400)])
+VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(900)])
 RED, BLUE = drawing("red"), drawing("blue")
 LARGE = drawing("red", (900, 900))
 """1089 tokens of a context of 1024."""

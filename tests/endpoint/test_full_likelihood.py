@@ -17,7 +17,7 @@ from specreason_graph.testing import Script, ScriptedServer
 
 from .contract import MATHS, Engine, Opened, scripted, vllm
 
-VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(400)])
+VLLM = pytest.param("vllm", marks=[pytest.mark.real_vllm, pytest.mark.timeout(900)])
 
 
 @pytest.fixture(scope="module", params=["scripted", VLLM])

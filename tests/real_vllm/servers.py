@@ -55,10 +55,10 @@ def up(folder: Path, text: str, imports: Path | None = None) -> Iterator[subproc
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=err, env=_importing(imports)) as launcher,
     ):
         try:
-            deadline = time.monotonic() + 400
+            deadline = time.monotonic() + 800
             while not env.exists():
                 assert launcher.poll() is None, (folder / "err").read_text()
-                assert time.monotonic() < deadline, "the servers are not up after 400 s"
+                assert time.monotonic() < deadline, "the servers are not up after 800 s"
                 time.sleep(0.5)
             yield launcher
         finally:

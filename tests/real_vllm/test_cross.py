@@ -23,7 +23,7 @@ from specreason_graph.models.weights import pull
 
 from .servers import BLOCK
 
-pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(900)]
 
 QUESTION = "A box holds 12 eggs. How many eggs are in 5 boxes, when 7 eggs are broken and taken out?"
 SHORT: dict[str, Any] = {"reasoning_budget": 160, "answer_budget": 32, "step_tokens": 48}

@@ -7,7 +7,7 @@ from faulty import struck
 
 from specreason_graph import PairConfig, Settings
 
-pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(900)]
 
 
 async def test_a_run_whose_streams_break_and_whose_servers_restart_comes_to_its_answer(vllm_pair: PairConfig) -> None:

@@ -25,7 +25,7 @@ from specreason_graph.models.turns import opening
 
 from .servers import BLOCK
 
-pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(900)]
 
 RED, BLUE = drawing("red"), drawing("blue")
 LONG = "Tell me what you see in it, and count well. " * 12

@@ -11,7 +11,7 @@ import pytest
 
 from .servers import plan, processes, up
 
-pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(900)]
 
 SMALL = plan("smollm2-135m", "smollm2-135m", draft_name="draft")
 

@@ -28,7 +28,7 @@ from specreason_graph.tools.bench.decode import read
 
 from .servers import plan, serving
 
-pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real_vllm, pytest.mark.timeout(900)]
 
 MODEL = "qwen2.5-coder-0.5b"
 QUESTION = (
@@ -167,7 +167,7 @@ async def test_bench_tells_what_the_server_counts_of_its_decoding(twins: PairCon
     command = [sys.executable, "-m", "specreason_graph.tools.cli", "bench", *arms, *urls, *budgets, *options]
     assert twins.base.api_key is not None
     env = {**os.environ, "SPECREASON_API_KEY": twins.base.api_key.get_secret_value()}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)  # noqa: ASYNC221
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=800, check=False)  # noqa: ASYNC221
     assert done.returncode == 0, done.stderr
     [after] = await read([server])
     await server.aclose()
