@@ -99,7 +99,7 @@ class Shown:
                     async for event in events:
                         if not begun:  # later ones tell nothing new: it may have dropped them since
                             self._keep(images)
-                        begun = True
+                            begun = True
                         yield event
                 return
             except EndpointRefused as refusal:

@@ -139,18 +139,17 @@ class TracedEndpoint(Around):
         form: Form = FREE,
     ) -> AsyncGenerator[Token | End, None]:
         """A run that ends with the text; one that is cut ends with what there is of it."""
-        written = 0
+        read, written = size(prompt), 0
         stream = self._endpoint.generate(
             prompt, max_tokens=max_tokens, sampling=sampling, boundary=boundary, close=close, form=form
         )
-        usage = Usage(size(prompt), None, 0)
-        async with self._run(self._writes, size(prompt), usage) as told, aclosing(stream):
+        async with self._run(self._writes, read, Usage(read, None, 0)) as told, aclosing(stream):
             async for said in stream:
                 if isinstance(said, End):
                     told.usage = said.usage
                 else:
                     written += 1
-                    told.text, told.usage = told.text + said.text, Usage(size(prompt), None, written)
+                    told.text, told.usage = told.text + said.text, Usage(read, None, written)
                 yield said
 
     async def look(self, prompt: Sequence[int]) -> Usage:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.image import Image, MimeType
 from specreason_graph.models.image_formats import look
@@ -45,6 +47,15 @@ def image(data: bytes, what: str = "messages") -> Image:
     if fault is not None:  # a server fails on it as if it were broken itself
         raise ConfigError(f"{what}: an image of {mime_type} {fault}")
     return Image(data, mime_type, width, height)
+
+
+def from_base64(text: str) -> bytes:
+    """A file's bytes; some write them in lines.
+
+    Raises:
+        ValueError: the text is no base64.
+    """
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 def as_block(image: Image) -> dict[str, str]:

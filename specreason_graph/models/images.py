@@ -7,8 +7,6 @@ prompt is one placeholder, however many tokens the image takes.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import json
 import re
@@ -24,7 +22,7 @@ from specreason_graph.endpoint.ids import Ids
 from specreason_graph.endpoint.image import Image
 from specreason_graph.endpoint.protocol import Endpoint
 from specreason_graph.models.image_block import Source, is_image, shown, shows, source
-from specreason_graph.models.image_file import image
+from specreason_graph.models.image_file import from_base64, image
 from specreason_graph.models.image_urls import fetch_all
 from specreason_graph.models.presets import Preset
 from specreason_graph.models.quoting import Quotes
@@ -196,6 +194,6 @@ def _data(said: Source | None, known: Mapping[str, bytes]) -> bytes:
 
 def _decoded(data: str) -> bytes:
     try:
-        return base64.b64decode("".join(data.split()), validate=True)  # some write it in lines
-    except (ValueError, binascii.Error):
+        return from_base64(data)
+    except ValueError:
         raise ConfigError("messages: an image's base64 can't be decoded; send its bytes as base64") from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ from typing import Any
 
 from specreason_graph.contract.errors import ConfigError
 from specreason_graph.endpoint.image import Image
-from specreason_graph.models.image_file import image
+from specreason_graph.models.image_file import from_base64, image
 
 _OPTION = re.compile(r"^[^\S\n]*\(([A-Z])\)(.*)$", re.MULTILINE)
 _FEWEST, _MOST = 2, 4
@@ -83,8 +81,8 @@ def _read(folder: Path, name: str, where: str) -> bytes:
     except (OSError, ValueError):  # a text that is no file's name: too long for one
         pass
     try:
-        return base64.b64decode("".join(name.split()), validate=True)  # some write it in lines
-    except (ValueError, binascii.Error):
+        return from_base64(name)
+    except ValueError:
         # A data URL, or base64 that is cut, is not told again.
         told = f" {name!r:.80}" if "." in name and "base64," not in name else ""
         raise ConfigError(

@@ -47,12 +47,11 @@ class _Columns(NamedTuple):
         return row.keys() >= {*self.letters} and not any(is_empty(row.get(name)) for name in self.filled)
 
 
-_HR_BENCH = _Columns("question", "answer", letters=tuple(_LETTERS))
 _VSTAR = _Columns("text", "label")
 _COLUMNS = (  # the first that fit: what two sets share, such as text and label, says least
     _Columns("problem", "answer"),  # our own, MATH-500, AIME 2024 of HuggingFaceH4, AIME 2025
     _Columns("Problem", "Answer"),  # AIME 2024 of Maxwell-Jia
-    _HR_BENCH,
+    _Columns("question", "answer", letters=tuple(_LETTERS)),  # HR-Bench
     _Columns("question", "answer"),  # GSM8K, AIME 2025; with an image POPE
     _Columns("Question", "Correct Answer", tuple(f"Incorrect Answer {i}" for i in (1, 2, 3))),  # GPQA
     _VSTAR,
@@ -174,8 +173,8 @@ def _from_row(path: Path, index: int, row: Mapping[str, Any], seed: int) -> Prob
     shown = image_in(path, row, where)
     text, right, *wrong = (str(row[name]).strip() for name in columns.filled)
     options = [right, *wrong] if wrong else []
-    if columns == _HR_BENCH:
-        options = right_first({letter: row[letter] for letter in _LETTERS}, right, where)
+    if columns.letters:
+        options = right_first({letter: row[letter] for letter in columns.letters}, right, where)
     elif columns == _VSTAR:
         text, lettered = options_in(text)
         options = right_first(lettered, right, where)
